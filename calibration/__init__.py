@@ -1,0 +1,1 @@
+"""Good parts -> thresholds -> recipe."""

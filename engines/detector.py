@@ -1,0 +1,84 @@
+"""Detector: a frame in, raw anomaly maps out. The only thing the rest of the program uses of an engine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.bundle import Bundle
+from engines.errors import EngineError, ImageError
+from engines.image import Image, frame_size, prepare
+from engines.runtimes.base import Runtime, open_runtime
+from engines.scoring import Map
+
+WARM_UPS = 3  # first inferences allocate and tune; no part should pay for them
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """Raw maps of one frame, per level (h, w) float32, fine to coarse, and what they took."""
+
+    maps: tuple[Map, ...]
+    prepare_ms: float
+    infer_ms: float
+
+
+class Detector:
+    """A bundle on a runtime. One thread at a time."""
+
+    def __init__(self, bundle: Bundle, runtime: Runtime, engine: str, any_size: bool = False) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self._runtime = runtime
+        self._spec = bundle.manifest.input
+        self._any_size = any_size
+
+    def detect(self, image: Image) -> Anomaly:
+        """Raw maps of one frame (H, W, 3) BGR uint8.
+
+        Raises:
+            ImageError: the frame is of another size than taught, or no picture.
+            EngineError: the runtime gave maps of another shape than the manifest's.
+        """
+        self._check_size(image)
+        started = time.perf_counter_ns()
+        picture = prepare(image, self._spec)
+        prepared = time.perf_counter_ns()
+        maps = self._runtime.infer(picture)
+        inferred = time.perf_counter_ns()
+        shapes = [level.shape for level in maps]
+        if shapes != [tuple(level) for level in self.bundle.manifest.levels]:
+            raise EngineError(f"the model gave maps {shapes}, the manifest says {self.bundle.manifest.levels}")
+        return Anomaly(maps, (prepared - started) / 1e6, (inferred - prepared) / 1e6)
+
+    def warm_up(self) -> None:
+        """Run a few inferences so that the first part is as fast as the rest."""
+        blank = np.zeros((self._spec.height, self._spec.width, 3), np.uint8)
+        for _ in range(WARM_UPS):
+            self._runtime.infer(blank)
+
+    def close(self) -> None:
+        """Release the runtime; may be called twice."""
+        self._runtime.close()
+
+    def _check_size(self, image: Image) -> None:
+        taught = self._spec.frame_size
+        if self._any_size or taught is None or frame_size(image) == tuple(taught):
+            return
+        raise ImageError(
+            f"frame of {frame_size(image)} px, but the product was taught with {tuple(taught)}; "
+            'correct the camera, or allow it with frame_size = "any"'
+        )
+
+
+def open_detector(bundle: Bundle, engine: str, threads: int = 0, any_size: bool = False) -> Detector:
+    """Load a bundle into a runtime and warm it up.
+
+    Raises:
+        RuntimeUnavailable: the runtime is not installed or refuses the model.
+    """
+    detector = Detector(bundle, open_runtime(engine, bundle.model, threads), engine, any_size)
+    detector.warm_up()
+    return detector

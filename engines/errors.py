@@ -1,0 +1,21 @@
+"""Errors of the engines package; each message says what, which value, and what to do."""
+
+
+class EngineError(Exception):
+    """Root of every error raised by `engines`."""
+
+
+class ImageError(EngineError):
+    """A picture that can't be read or has a shape the model was not taught."""
+
+
+class BundleError(EngineError):
+    """A bundle that is missing, tampered with, or of an unknown format."""
+
+
+class RuntimeUnavailable(EngineError):
+    """An inference runtime that is not installed or can't run on this box."""
+
+
+class TrainingError(EngineError):
+    """Training that can't start or did not converge."""

@@ -1,0 +1,75 @@
+"""Scoring to and from one .npz: the same arrays beside a bundle's model and beside a recipe."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from engines.scoring import Scoring
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def scoring_arrays(scoring: Scoring) -> Arrays:
+    """The arrays that `arrays_scoring` turns back into the same scoring."""
+    arrays: Arrays = {
+        "statistics": np.asarray(scoring.statistics),
+        "pixel_limit": np.asarray(scoring.pixel_limit),
+        **{f"mean{level}": mean for level, mean in enumerate(scoring.means)},
+        **{f"std{level}": std for level, std in enumerate(scoring.stds)},
+        **{f"zone:{name}": zone for name, zone in scoring.zones.items()},
+    }
+    if scoring.ignore is not None:
+        arrays["ignore"] = scoring.ignore
+    return arrays
+
+
+def arrays_scoring(arrays: Arrays) -> Scoring:
+    """Rebuild a scoring.
+
+    Raises:
+        EngineError: an array is missing or holds what no scoring can.
+    """
+    try:
+        statistics = str(arrays["statistics"])
+        levels = range(sum(key.startswith("mean") for key in arrays))
+        scoring = Scoring(
+            statistics=cast(Literal["level", "position"], statistics),
+            means=tuple(np.asarray(arrays[f"mean{level}"], np.float32) for level in levels),
+            stds=tuple(np.asarray(arrays[f"std{level}"], np.float32) for level in levels),
+            pixel_limit=float(arrays["pixel_limit"]),
+            ignore=np.asarray(arrays["ignore"], np.bool_) if "ignore" in arrays else None,
+            zones={key[5:]: np.asarray(zone, np.bool_) for key, zone in arrays.items() if key.startswith("zone:")},
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise EngineError(f"scoring arrays are damaged ({error!r}); calibrate the product again") from error
+    if statistics not in ("level", "position") or not scoring.means:
+        raise EngineError(f"scoring has statistics {statistics!r} over {len(scoring.means)} levels; calibrate again")
+    if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
+        raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
+    return scoring
+
+
+def pack_arrays(arrays: Arrays) -> bytes:
+    """Arrays as the bytes of an .npz file."""
+    buffer = io.BytesIO()
+    # allow_pickle by name: a key of that name among the arrays is refused instead of taken for the option.
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpack_arrays(data: bytes) -> Arrays:
+    """The arrays of .npz bytes; pickled objects are refused.
+
+    Raises:
+        EngineError: the bytes are no .npz file.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except Exception as error:  # numpy and zipfile raise a dozen unrelated types on damaged bytes
+        raise EngineError(f"arrays can't be read ({type(error).__name__}: {error}); the file is damaged") from error

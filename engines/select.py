@@ -1,0 +1,58 @@
+"""What the `select` parts decide about scoring, from good parts alone.
+
+Statistics by position help parts that always lie the same way and ruin those that lie in any orientation. Which of the
+two a product is shows on its own good parts: with defects painted on them, does standardising by position separate
+painted from clean better than standardising by level?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engines.scoring import Map, Scoring, Statistics, learn_scoring, score
+
+Maps = Sequence[Map]  # one picture's raw maps, fine to coarse
+
+FOLDS = 3
+
+
+def choose_scoring(clean: Sequence[Maps], painted: Sequence[Maps]) -> Scoring:
+    """Learn statistics of the kind that separates painted from clean `select` pictures better.
+
+    Args:
+        clean: raw maps of at least one good picture.
+        painted: raw maps of the same pictures with defects painted on, in the same order.
+    """
+    return learn_scoring(clean, choose_statistics(clean, painted))
+
+
+def choose_statistics(clean: Sequence[Maps], painted: Sequence[Maps]) -> Statistics:
+    """`position` only where it wins on pictures its statistics were not learnt from; `level` otherwise."""
+    if len(clean) < 2 * FOLDS:
+        return "level"  # too few to learn a position's statistics and check them on others
+    by_level, by_position = (separation(clean, painted, kind) for kind in ("level", "position"))
+    return "position" if by_position > by_level else "level"
+
+
+def separation(clean: Sequence[Maps], painted: Sequence[Maps], statistics: Statistics) -> float:
+    """Mean over folds of the AUROC of painted against clean pictures held out from the statistics."""
+    folds = np.arange(len(clean)) % FOLDS
+    areas = []
+    for fold in range(FOLDS):
+        scoring = learn_scoring([maps for maps, f in zip(clean, folds) if f != fold], statistics)
+        good = [score(maps, scoring).value for maps, f in zip(clean, folds) if f == fold]
+        bad = [score(maps, scoring).value for maps, f in zip(painted, folds) if f == fold]
+        areas.append(auroc(good, bad))
+    return float(np.mean(areas))
+
+
+def auroc(good: Sequence[float], bad: Sequence[float]) -> float:
+    """Probability that a bad picture scores above a good one, ties counting half (Mann-Whitney); NaN when empty."""
+    if not good or not bad:
+        return float("nan")
+    order = np.sort(np.asarray(good, np.float64))
+    scores = np.asarray(bad, np.float64)
+    below, below_or_equal = np.searchsorted(order, scores, "left"), np.searchsorted(order, scores, "right")
+    return float((below + below_or_equal).mean() / (2 * order.size))

@@ -1,0 +1,1 @@
+"""The line: camera to verdict, reject and history."""

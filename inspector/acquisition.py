@@ -1,0 +1,135 @@
+"""Acquisition: the thread that turns what the camera gives into numbered parts, opens their windows and queues them.
+
+The queue carries parts and, at the very end, None. A part that finds the queue full is an ERROR `overload` at once:
+it never waits for a place, and it is never dropped without a verdict.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from inspector.cameras.base import Camera, EndOfParts
+from inspector.errors import CameraError, InspectorError
+from inspector.inspection import Band, Capture, Inspection, Outcome, Part, Reason, Verdict
+from inspector.sequence import SequenceFile
+
+GRAB_S = 0.2  # how long one round waits for a part
+BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)  # between attempts to reopen a lost camera
+
+log = structlog.get_logger("acquisition")
+
+
+class Link(Protocol):
+    """Where parts are opened and verdicts go: `RejectLink`, or a test's."""
+
+    def open_part(self, part: Part) -> None:
+        """A part was numbered: its window runs from now on."""
+
+    def send(self, part: Part, inspection: Inspection | None, verdict: Verdict) -> None:
+        """A part was judged."""
+
+
+class Acquisition:
+    """Owns the camera; one thread."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        numbers: SequenceFile,
+        link: Link,
+        window_ms: float,
+        capacity: int,
+        stop_after: int,
+        on_fault: Callable[[str], None],
+        beat: Callable[[], None],
+    ) -> None:
+        """
+        Args:
+            window_ms: from the picture to the part's deadline.
+            capacity: parts that may wait for inference.
+            stop_after: end after so many parts; 0: never.
+            on_fault: the line must stop.
+            beat: called at every round.
+        """
+        self.parts: queue.Queue[Part | None] = queue.Queue(capacity + 1)  # the last place is for the end marker
+        self._capacity = capacity
+        self._camera, self._numbers, self._link = camera, numbers, link
+        self._window_ns = round(window_ms * 1e6)
+        self._stop_after = stop_after
+        self._on_fault, self._beat = on_fault, beat
+        self._count = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
+
+    def start(self) -> None:
+        """Begin to grab; the camera must be open."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the part in hand."""
+        self._stopping.set()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """End the thread and close the camera; may be called twice."""
+        self.stop()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        self._camera.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set() and not self._is_done():
+                self._beat()
+                self._round()
+        except EndOfParts:
+            log.info("the source is at its end", parts=self._count)
+        except InspectorError as error:
+            self._on_fault(str(error))
+        finally:
+            # Also after an error: without it the line would wait for ever.
+            self.parts.put(None)
+
+    def _is_done(self) -> bool:
+        return 0 < self._stop_after <= self._count
+
+    def _round(self) -> None:
+        try:
+            capture = self._camera.grab(GRAB_S)
+        except CameraError as error:
+            log.error("camera lost", error=str(error))
+            self._reopen()
+            return
+        if capture is not None:
+            self._admit(capture)
+
+    def _admit(self, capture: Capture) -> None:
+        self._count += 1
+        part = Part(self._numbers.take(), capture, capture.captured_ns + self._window_ns)
+        self._link.open_part(part)
+        if self.parts.qsize() >= self._capacity:
+            detail = f"{self._capacity} parts wait for inference already; slow the belt or choose a faster engine"
+            log.warning("overload", sequence=part.sequence)
+            self._link.send(part, None, Verdict(part.sequence, Outcome.ERROR, Band.CLEAR, Reason.OVERLOAD, detail))
+            return
+        self.parts.put_nowait(part)
+
+    def _reopen(self) -> None:
+        """Until it works or the line stops. Parts that pass meanwhile have no GOOD, so the ejector takes them out."""
+        attempt = 0
+        while not self._stopping.is_set():
+            self._beat()
+            self._camera.close()
+            try:
+                self._camera.open()
+            except CameraError as error:
+                log.error("camera does not come back", error=str(error), attempt=attempt + 1)
+                self._stopping.wait(BACK_OFF_S[min(attempt, len(BACK_OFF_S) - 1)])
+                attempt += 1
+            else:
+                log.info("camera is back", attempts=attempt + 1)
+                return

@@ -1,0 +1,159 @@
+"""The site config: one TOML file written by people. An unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+from calibration.errors import RecipeError
+from calibration.recipe import check_product_name
+from inspector.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Section(BaseModel):
+    """A table of the config: no unknown keys, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraSection(Section):
+    """What all cameras share. `rate_hz` paces software triggers and simulated belts; 0 is as fast as it goes."""
+
+    name: str = "camera"
+    frame_size: Literal["taught", "any"] = "taught"
+    rate_hz: float = Field(0.0, ge=0)
+
+
+class BaslerCameraConfig(CameraSection):
+    """A Basler camera through pylon."""
+
+    kind: Literal["basler"]
+    serial: str = ""  # "": the only one there is
+    trigger: Literal["hardware", "software", "free"] = "hardware"
+    trigger_source: str = "Line1"
+    pixel_format: str = ""  # "": as the camera is set
+    exposure_us: float | None = Field(None, gt=0)
+    gain_db: float | None = None
+    emulated: bool = False
+    images: Path | None = None  # folder that the emulator serves, in the order of its file names
+
+
+class OpenCvCameraConfig(CameraSection):
+    """A USB camera (its number), a video file, or a stream (rtsp://...)."""
+
+    kind: Literal["opencv"]
+    source: Union[int, str]
+
+
+class ReplayCameraConfig(CameraSection):
+    """The pictures of a folder, in the order of their names."""
+
+    kind: Literal["replay"]
+    folder: Path
+    repeat: bool = False
+
+
+class SyntheticCameraConfig(CameraSection):
+    """Parts drawn by the program itself."""
+
+    kind: Literal["synthetic"]
+    seed: int = 0
+    size: int = Field(320, ge=32, le=4096)
+    defect_share: float = Field(0.1, ge=0, le=1)
+    pose: Literal["fixed", "free"] = "fixed"
+    parts: int = Field(0, ge=0)  # 0: without end
+
+
+CameraConfig = Annotated[
+    Union[BaslerCameraConfig, OpenCvCameraConfig, ReplayCameraConfig, SyntheticCameraConfig],
+    Field(discriminator="kind"),
+]
+
+
+class LineSection(Section):
+    """The line itself."""
+
+    name: str = Field("line1", pattern=r"^[A-Za-z0-9_-]{1,32}$")
+    product: str
+    data_dir: Path = Path("/var/lib/inspector")
+    engine: str = "recipe"  # or the name of a runtime; must be the one the recipe was calibrated on
+    threads: int = Field(0, ge=0)
+    queue: int = Field(8, ge=1, le=1000)  # frames waiting for inference
+    stop_after: int = Field(0, ge=0)  # parts; 0: never
+
+
+class EjectorSection(Section):
+    """The reject link, read by both ends."""
+
+    endpoint: str = Field("tcp://127.0.0.1:5570", pattern=r"^(tcp|ipc)://.+")
+    window_ms: float = Field(150.0, gt=0, le=3_600_000)  # from the picture to the moment the gate must know
+    data_dir: Path = Path("/var/lib/inspector-ejector")
+    driver: Literal["simulated"] = "simulated"
+
+
+class Config(Section):
+    """line.toml."""
+
+    line: LineSection
+    camera: CameraConfig
+    ejector: EjectorSection = Field(default_factory=lambda: EjectorSection.model_validate({}))
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a site config.
+
+    Raises:
+        ConfigError: unreadable, no TOML, or a key that is missing, unknown or wrong; all of them are named.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read config {path}: {error}; deploy/line.example.toml explains every key") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    return parse_config(document, str(path))
+
+
+def parse_config(document: dict[str, Any], origin: str) -> Config:
+    """Check a config that was already read.
+
+    Raises:
+        ConfigError: a key is missing, unknown or wrong.
+    """
+    try:
+        config = Config.model_validate(document)
+        check_product_name(config.line.product)
+    except pydantic.ValidationError as error:
+        complaints = "\n".join(f"  {_complaint(dict(item))}" for item in error.errors())
+        raise ConfigError(f"{origin} can't be used:\n{complaints}") from error
+    except RecipeError as error:
+        raise ConfigError(f"{origin}: line.product: {error}") from error
+    return config
+
+
+def _complaint(error: dict[str, Any]) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(), n=1)
+        return f"{where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "; remove it")
+    if error["type"] == "missing":
+        return f"{where}: missing; add it"
+    return f"{where}: {error['msg']}, got {error['input']!r}"
+
+
+def _known_keys() -> list[str]:
+    sections: tuple[type[Section], ...] = (
+        Config, LineSection, EjectorSection, BaslerCameraConfig, OpenCvCameraConfig, ReplayCameraConfig,
+        SyntheticCameraConfig,
+    )  # fmt: skip
+    return sorted({key for section in sections for key in section.model_fields})

@@ -1,0 +1,115 @@
+"""The ejector: receives verdicts, writes them to its journal, then acknowledges and actuates. Its own process."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+import zmq
+
+from inspector.clock import Clock
+from inspector.drivers import Driver
+from inspector.errors import LinkError
+from inspector.inspection import Outcome
+from inspector.journal import Journal
+from inspector.messages import MAX_BYTES, decode_from_line, encode
+from inspector.protocol import (
+    Actuate,
+    EjectorEffect,
+    EjectorEnd,
+    FailSafe,
+    Prune,
+    Refused,
+    Reply,
+    Write,
+)
+
+POLL_MS = 50  # how often silence is looked for; a tenth of the silence itself
+
+log = structlog.get_logger("ejector")
+
+
+class Ejector:
+    """Carries out what `EjectorEnd` decides, over a ROUTER socket. Run by one thread."""
+
+    def __init__(self, endpoint: str, line: str, journal: Journal, driver: Driver, clock: Clock) -> None:
+        self.counts: Counter[str] = Counter()
+        self._endpoint = endpoint
+        self._journal, self._driver, self._clock = journal, driver, clock
+        self._end = EjectorEnd(uuid.uuid4().hex, line, journal)
+        self._stopping = threading.Event()
+
+    def run(self, beat: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`; `beat` is called at least every `POLL_MS`.
+
+        Raises:
+            LinkError: the endpoint can't be bound.
+            JournalError: the journal can't be written; nothing was acknowledged that is not in it.
+        """
+        with zmq.Context() as context, _bind(context, self._endpoint) as socket:
+            log.info("listening", endpoint=self._endpoint, journal=self._journal.span())
+            try:
+                while not self._stopping.is_set():
+                    beat()
+                    if socket.poll(POLL_MS):
+                        self._receive(socket)
+                    self._carry_out(self._end.tick(self._clock.now_ns()), socket, b"")
+            finally:
+                self._driver.close()
+
+    def stop(self) -> None:
+        """Leave `run` within `POLL_MS`. Any thread, signal handlers too."""
+        self._stopping.set()
+
+    def _receive(self, socket: zmq.Socket[bytes]) -> None:
+        frames = socket.recv_multipart()
+        try:
+            if len(frames) != 2:
+                raise LinkError(f"refused a message of {len(frames)} frames, expected 2")
+            effects = self._end.received(decode_from_line(frames[1]), self._clock.now_ns())
+        except LinkError as error:
+            effects = [Refused(str(error))]
+        self._carry_out(effects, socket, frames[0])
+
+    def _carry_out(self, effects: Sequence[EjectorEffect], socket: zmq.Socket[bytes], peer: bytes) -> None:
+        """In order: `Write` precedes `Reply`, so that nothing is acknowledged that a kill could lose."""
+        for effect in effects:
+            if isinstance(effect, Write):
+                self._journal.append(effect.entry)
+            elif isinstance(effect, Reply):
+                socket.send_multipart([peer, encode(effect.message)])
+            elif isinstance(effect, Actuate):
+                self._actuate(effect)
+            elif isinstance(effect, Prune):
+                self._journal.prune(effect.settled)
+            elif isinstance(effect, FailSafe):
+                log.warning("fail-safe" if effect.active else "serving", detail=effect.detail)
+                self._driver.fail_safe(effect.active)
+            else:
+                self.counts["refused"] += 1
+                log.warning("refused", why=effect.why)
+
+    def _actuate(self, effect: Actuate) -> None:
+        self.counts[effect.entry.outcome.value] += 1
+        if effect.entry.outcome is Outcome.GOOD:
+            self._driver.let_pass(effect.entry)
+        else:
+            self._driver.eject(effect.entry)
+
+
+def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.ROUTER)
+    socket.linger = 0
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+    socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    try:
+        socket.bind(endpoint)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise LinkError(
+            f"cannot listen on {endpoint}: {error}; is another ejector running, or the address wrong?"
+        ) from error
+    return socket

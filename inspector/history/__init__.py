@@ -1,0 +1,1 @@
+"""The history of every part: tables, migrations, the one writer, and queries."""

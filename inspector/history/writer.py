@@ -1,0 +1,212 @@
+"""The one writer of the history: records in, one durable transaction per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from calibration.recipe import Recipe
+from inspector.errors import HistoryError
+from inspector.history.database import reason
+from inspector.history.tables import parts, recipes, sessions, verdicts
+from inspector.inspection import Outcome, Reason, Record
+from inspector.messages import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of the line, as the history names it."""
+
+    boot: str
+    line: str
+    started_us: int
+    product: str
+    camera: str
+    engine: str
+    version: str
+
+
+class HistoryWriter:
+    """Writes for one session. Used by one thread at a time."""
+
+    def __init__(self, engine: sa.Engine, session: Session, recipe: Recipe) -> None:
+        """Register session and recipe.
+
+        Raises:
+            HistoryError: the database refuses.
+        """
+        self._engine = engine
+        self._session = session
+        self._recipe = recipe
+        self._session_ids: dict[str, int] = {}
+        try:
+            with engine.begin() as connection:
+                self._session_ids[session.boot] = _session_id(connection, session)
+                self._recipe_id = _recipe_id(connection, recipe)
+        except sa.exc.SQLAlchemyError as error:
+            raise HistoryError(f"cannot start a session in the history: {reason(error)}") from error
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Insert or complete rows, all in one durable transaction.
+
+        A row that is there already keeps what it knows: a part that expired and is acknowledged later gets the
+        journal's outcome, an inspection that finished late adds its score.
+
+        Raises:
+            HistoryError: nothing of the batch was written.
+        """
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(_upsert_parts, [self._part_row(connection, record) for record in records])
+                connection.execute(_upsert_verdicts, [self._verdict_row(record) for record in records])
+        except sa.exc.SQLAlchemyError as error:
+            self._session_ids = {self._session.boot: self._session_ids[self._session.boot]}
+            raise HistoryError(f"cannot write {len(records)} verdicts: {reason(error)}") from error
+
+    def settled(self) -> int:
+        """The largest sequence up to which every part has an acknowledged verdict."""
+        with self._engine.connect() as connection:
+            return settled(connection)
+
+    def expired(self) -> dict[int, Entry]:
+        """Parts above `settled` that are kept without an acknowledgement, as they would be told again."""
+        with self._engine.connect() as connection:
+            query = sa.select(parts.c.sequence, parts.c.captured_us, parts.c.part_ref, verdicts).join(verdicts)
+            rows = connection.execute(query.where(~verdicts.c.acknowledged)).mappings().all()
+        return {row["sequence"]: _entry(row) for row in rows}
+
+    def _part_row(self, connection: sa.Connection, record: Record) -> dict[str, Any]:
+        capture = record.part.capture if record.part else None
+        return {
+            "sequence": record.sequence,
+            "session_id": self._session_of(connection, record.boot),
+            "captured_us": record.captured_us,
+            "camera": capture.camera if capture else None,
+            "block_id": capture.block_id if capture else None,
+            "part_ref": record.part_ref,
+        }
+
+    def _verdict_row(self, record: Record) -> dict[str, Any]:
+        verdict = record.verdict
+        detail = verdict.detail[:500] if verdict and verdict.detail else None
+        return {
+            "sequence": record.sequence,
+            "recipe_id": self._recipe_id if verdict else None,
+            "outcome": record.outcome.value,
+            "band": verdict.band.value if verdict else None,
+            "reason": record.reason.value if record.reason else None,
+            "detail": detail,
+            "acknowledged": record.acknowledged,
+            "judged": verdict.outcome.value if verdict else None,
+            "threshold": self._recipe.thresholds.review if verdict else None,
+            **_seen(record),
+            **_times(record),
+        }
+
+    def _session_of(self, connection: sa.Connection, boot: str) -> int:
+        if boot not in self._session_ids:
+            # A run that the journal knows and this history does not: it was restored or replaced.
+            stranger = Session(boot, self._session.line, self._session.started_us, "", "", "", "")
+            self._session_ids[boot] = _session_id(connection, stranger)
+        return self._session_ids[boot]
+
+
+def settled(connection: sa.Connection) -> int:
+    """The largest sequence up to which every part has an acknowledged verdict; 0 when there is none."""
+    known, first, last = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(verdicts.c.sequence), sa.func.max(verdicts.c.sequence))
+    ).one()
+    if not known:
+        return 0
+    unacknowledged = connection.scalar(sa.select(sa.func.min(verdicts.c.sequence)).where(~verdicts.c.acknowledged))
+    if known == last - first + 1:
+        return int(last if unacknowledged is None else unacknowledged - 1)
+    follower = verdicts.alias()
+    gap = connection.scalar(
+        sa.select(sa.func.min(verdicts.c.sequence)).where(
+            ~sa.exists().where(follower.c.sequence == verdicts.c.sequence + 1)
+        )
+    )
+    assert gap is not None
+    return int(gap if unacknowledged is None else min(gap, unacknowledged - 1))
+
+
+def _upsert(table: sa.Table, overwritten: frozenset[str]) -> sa.Insert:
+    """Insert; on a row that is there, overwrite some columns and only fill the empty ones of the rest."""
+    statement = insert(table)
+    new = statement.excluded
+    changes = {
+        column.name: new[column.name] if column.name in overwritten else sa.func.coalesce(column, new[column.name])
+        for column in table.columns
+        if not column.primary_key and column.name != "session_id"
+    }
+    return statement.on_conflict_do_update(index_elements=["sequence"], set_=changes)
+
+
+_upsert_parts = _upsert(parts, frozenset())
+_upsert_verdicts = _upsert(verdicts, frozenset({"outcome", "reason", "acknowledged"}))
+
+
+def _session_id(connection: sa.Connection, session: Session) -> int:
+    connection.execute(
+        insert(sessions).on_conflict_do_nothing(index_elements=["boot"]),
+        {name: getattr(session, name) or None for name in Session.__slots__},
+    )
+    return int(connection.execute(sa.select(sessions.c.id).where(sessions.c.boot == session.boot)).scalar_one())
+
+
+def _recipe_id(connection: sa.Connection, recipe: Recipe) -> int:
+    row = {
+        "checksum": recipe.checksum,
+        "product": recipe.product,
+        "bundle": recipe.bundle,
+        "engine": recipe.engine,
+        "review_limit": recipe.thresholds.review,
+        "reject_limit": recipe.thresholds.reject,
+        "bound": recipe.evidence.bound,
+        "confidence": recipe.evidence.confidence,
+    }
+    connection.execute(insert(recipes).on_conflict_do_nothing(index_elements=["checksum"]), row)
+    query = sa.select(recipes.c.id).where(recipes.c.checksum == recipe.checksum)
+    return int(connection.execute(query).scalar_one())
+
+
+def _seen(record: Record) -> dict[str, Any]:
+    score = record.inspection.score if record.inspection else None
+    if score is None:
+        return {"score": record.score, "zone_scores": None, "peak_x": None, "peak_y": None, "area": None}
+    return {
+        "score": score.value if score.value == score.value else None,  # NaN: SQLite would keep NULL without saying so
+        "zone_scores": score.zones or None,
+        "peak_x": score.peak[0],
+        "peak_y": score.peak[1],
+        "area": score.area,
+    }
+
+
+def _times(record: Record) -> dict[str, Any]:
+    names = ("queue_ms", "prepare_ms", "infer_ms", "score_ms")
+    inspection, part = record.inspection, record.part
+    row: dict[str, Any] = {name: getattr(inspection.timings, name) if inspection else None for name in names}
+    captured_ns = part.capture.captured_ns if part else 0
+    row["verdict_ms"] = (inspection.finished_ns - captured_ns) / 1e6 if inspection else None
+    acknowledged_ns = record.acknowledged_ns
+    row["ack_ms"] = (acknowledged_ns - captured_ns) / 1e6 if part and acknowledged_ns else None
+    row["margin_ms"] = (part.deadline_ns - acknowledged_ns) / 1e6 if part and acknowledged_ns else None
+    return row
+
+
+def _entry(row: sa.RowMapping) -> Entry:
+    return Entry(
+        sequence=row["sequence"],
+        boot="",
+        outcome=Outcome(row["outcome"]),
+        reason=Reason(row["reason"]) if row["reason"] else None,
+        captured_us=row["captured_us"],
+        part_ref=row["part_ref"],
+        score=row["score"],
+    )

@@ -1,0 +1,27 @@
+"""judge: what was seen + the recipe -> the verdict. Pure, and the only place where a part becomes GOOD."""
+
+from __future__ import annotations
+
+import math
+
+from calibration.recipe import Recipe
+from inspector.inspection import Band, Inspection, Outcome, Reason, Verdict
+
+
+def judge(inspection: Inspection, recipe: Recipe) -> Verdict:
+    """Decide about one part.
+
+    GOOD is reached in one way only: a finite score at or below the review limit. A fault, a missing or a non-finite
+    score is ERROR (`nan > limit` is False: without the check a NaN would pass the part).
+    """
+    sequence = inspection.part.sequence
+    if inspection.fault is not None or inspection.score is None:
+        reason = inspection.fault or Reason.ENGINE_FAULT
+        return Verdict(sequence, Outcome.ERROR, Band.CLEAR, reason, inspection.detail)
+    value, limits = inspection.score.value, recipe.thresholds
+    if not math.isfinite(value):
+        return Verdict(sequence, Outcome.ERROR, Band.CLEAR, Reason.NOT_FINITE, f"score is {value}; run doctor")
+    if value <= limits.review:
+        return Verdict(sequence, Outcome.GOOD, Band.CLEAR, None)
+    band = Band.REVIEW if value <= limits.reject else Band.CLEAR
+    return Verdict(sequence, Outcome.REJECT, band, Reason.ABOVE_LIMIT)

@@ -1,0 +1,152 @@
+"""What the line and the ejector say to each other: JSON objects, one per ZeroMQ message, told apart by `type`.
+
+Unknown types, unknown fields, wrong types and oversized messages are refused. Times in the ejector's clock are meant
+for the ejector alone: the line converts (see `protocol.py`).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from inspector.errors import LinkError
+from inspector.inspection import Outcome, Reason
+
+VERSION = 1
+MAX_BYTES = 256 * 1024  # the largest honest message is one page of entries
+PAGE = 500  # entries per page
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of the ejector's journal: the one verdict of one part, for ever.
+
+    Attributes:
+        boot: the line's run that sent it.
+        captured_us: when the part was seen, UTC microseconds; None: unknown (`unrecorded`).
+        score: raw score, where there was one.
+    """
+
+    sequence: int
+    boot: str
+    outcome: Outcome
+    reason: Reason | None
+    captured_us: int | None = None
+    part_ref: str | None = None
+    score: float | None = None
+
+
+# -- line to ejector -----------------------------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"):
+    """The line introduces one run of itself. Repeated until it is welcomed."""
+
+    version: int
+    line: str
+    boot: str
+    sent_ns: int
+
+
+class Fetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fetch"):
+    """Asks for journal entries with a sequence above `after`."""
+
+    after: int
+
+
+class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="verdict"):
+    """A verdict; `deadline_ns` is in the ejector's clock. Resent until acknowledged."""
+
+    entry: Entry
+    deadline_ns: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="heartbeat"):
+    """The line lives. `loop_age_ms`: since its inference loop last came round; `settled`: all up to here are safe."""
+
+    boot: str
+    sent_ns: int
+    loop_age_ms: float
+    settled: int
+
+
+# -- ejector to line -----------------------------------------------------------------------------------------------
+
+
+class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welcome"):
+    """Answer to Hello; `first` and `last`: sequences that the journal holds, 0 when it is empty."""
+
+    ejector: str
+    echo_ns: int
+    now_ns: int
+    first: int
+    last: int
+
+
+class Entries(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="entries"):
+    """Answer to Fetch, ascending; `more`: fetch again after the last one."""
+
+    after: int
+    entries: list[Entry]
+    more: bool
+
+
+class Ack(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ack"):
+    """The verdict is in the journal: as sent, or as it already stood there."""
+
+    entry: Entry
+
+
+class Pulse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pulse"):
+    """Answer to Heartbeat."""
+
+    ejector: str
+    echo_ns: int
+    now_ns: int
+
+
+class Refusal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="refusal"):
+    """The ejector will not take what was sent, and why."""
+
+    why: str
+
+
+FromLine = Hello | Fetch | Tell | Heartbeat
+FromEjector = Welcome | Entries | Ack | Pulse | Refusal
+
+_from_line: msgspec.json.Decoder[FromLine] = msgspec.json.Decoder(FromLine)
+_from_ejector: msgspec.json.Decoder[FromEjector] = msgspec.json.Decoder(FromEjector)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(message: FromLine | FromEjector) -> bytes:
+    """A message as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_from_line(data: bytes) -> FromLine:
+    """What the ejector received.
+
+    Raises:
+        LinkError: it is not a message of the line.
+    """
+    try:
+        return _from_line.decode(_bounded(data))
+    except msgspec.DecodeError as error:
+        raise LinkError(f"refused {len(data)} bytes that are no message of a line: {error}") from error
+
+
+def decode_from_ejector(data: bytes) -> FromEjector:
+    """What the line received.
+
+    Raises:
+        LinkError: it is not a message of the ejector.
+    """
+    try:
+        return _from_ejector.decode(_bounded(data))
+    except msgspec.DecodeError as error:
+        raise LinkError(f"refused {len(data)} bytes that are no message of an ejector: {error}") from error
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise LinkError(f"refused a message of {len(data)} bytes, the limit is {MAX_BYTES}")
+    return data
