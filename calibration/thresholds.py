@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from calibration.errors import CalibrationError, UnreachableBound
 
@@ -96,7 +96,7 @@ def find_thresholds(
 
 def false_reject_bound(parts: int, above: int, confidence: float) -> float:
     """Upper limit of the share of good parts above the (parts - above)-th smallest score."""
-    return float(stats.beta.ppf(confidence, above + 1, parts - above))
+    return float(special.betaincinv(above + 1, parts - above, confidence))
 
 
 def parts_needed(bound: float, confidence: float) -> int:

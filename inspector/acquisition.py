@@ -47,6 +47,7 @@ class Acquisition:
         stop_after: int,
         on_fault: Callable[[str], None],
         beat: Callable[[], None],
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Args:
@@ -55,13 +56,14 @@ class Acquisition:
             stop_after: end after so many parts; 0: never.
             on_fault: the line must stop.
             beat: called at every round.
+            on_end: called when the thread ends.
         """
         self.parts: queue.Queue[Part | None] = queue.Queue(capacity + 1)  # the last place is for the end marker
         self._capacity = capacity
         self._camera, self._numbers, self._link = camera, numbers, link
         self._window_ns = round(window_ms * 1e6)
         self._stop_after = stop_after
-        self._on_fault, self._beat = on_fault, beat
+        self._on_fault, self._beat, self._on_end = on_fault, beat, on_end
         self._count = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
@@ -93,6 +95,7 @@ class Acquisition:
         finally:
             # Also after an error: without it the line would wait for ever.
             self.parts.put(None)
+            self._on_end()
 
     def _is_done(self) -> bool:
         return 0 < self._stop_after <= self._count

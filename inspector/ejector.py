@@ -42,14 +42,15 @@ class Ejector:
         self._end = EjectorEnd(uuid.uuid4().hex, line, journal)
         self._stopping = threading.Event()
 
-    def run(self, beat: Callable[[], None] = lambda: None) -> None:
-        """Serve until `stop`; `beat` is called at least every `POLL_MS`.
+    def run(self, beat: Callable[[], None] = lambda: None, on_listening: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`; `beat` is called at least every `POLL_MS`, `on_listening` once.
 
         Raises:
             LinkError: the endpoint can't be bound.
             JournalError: the journal can't be written; nothing was acknowledged that is not in it.
         """
         with zmq.Context() as context, _bind(context, self._endpoint) as socket:
+            on_listening()
             log.info("listening", endpoint=self._endpoint, journal=self._journal.span())
             try:
                 while not self._stopping.is_set():

@@ -70,7 +70,7 @@ def teach(
         fit=for_fit.fingerprints,
         select=for_select.fingerprints,
         training=_training_facts(trained, config),
-        versions={"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         files={},
     )
     return load_bundle(save_bundle(parent, manifest, model, score_select(model, for_select.pictures, config.seed)))

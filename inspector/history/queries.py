@@ -49,7 +49,12 @@ def each_part(engine: sa.Engine, wanted: Filter, page: int = 1000) -> Iterator[R
 
 def summarise(engine: sa.Engine, wanted: Filter) -> Row:
     """The ledger of the parts that fit: counts that must balance, yield, and errors by reason."""
-    joined = _joined(sa.func.count(), verdicts.c.outcome, verdicts.c.reason, sa.func.sum(verdicts.c.acknowledged))
+    joined = _joined(
+        sa.func.count(),
+        verdicts.c.outcome,
+        verdicts.c.reason,
+        sa.func.sum(sa.cast(verdicts.c.acknowledged, sa.Integer)),
+    )
     query = _narrow(joined, wanted).group_by(verdicts.c.outcome, verdicts.c.reason)
     with engine.connect() as connection:
         rows = connection.execute(query).all()

@@ -1,0 +1,244 @@
+"""Puts a line, or an ejector, together from its config, runs it, and takes it apart again.
+
+Order matters: the line reports ready only when engine, history and camera are open and every part of earlier runs is
+settled with the ejector. On the way out the camera stops first and the history closes last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+
+from calibration.errors import RecipeError
+from calibration.recipe import Recipe
+from engines.bundle import Bundle
+from engines.detector import Detector, open_detector
+from inspector import __version__
+from inspector.acquisition import Acquisition
+from inspector.cameras.base import make_camera
+from inspector.clock import SystemClock
+from inspector.config import Config
+from inspector.drivers import SimulatedDriver
+from inspector.ejector import Ejector
+from inspector.errors import ConfigError, LineStopped
+from inspector.history.database import data_file, open_for_writing
+from inspector.history.writer import HistoryWriter, Session
+from inspector.journal import Journal
+from inspector.line import Line
+from inspector.products import product
+from inspector.protocol import LineEnd
+from inspector.recorder import Recorder
+from inspector.reject import RejectLink
+from inspector.sequence import SequenceFile
+from inspector.watchdog import Notifier, Pulses, watchdog_period_s
+
+# How long a loop may take for one round before the watchdog is no longer fed.
+LIMIT_S = {
+    "acquisition": 10.0,  # a software trigger may wait 1 s for readiness and 1 s for its picture; a reopen 5 s
+    "inference": 5.0,  # a hundred times the slowest inference
+    "link": 2.0,
+    "recorder": 30.0,  # a busy database may hold a commit for BUSY_MS, several times
+}
+DRAIN_S = 10.0  # on the way out, for an ejector that is just restarting; systemd gives 90 s to stop
+START_S = 30.0  # what is asked of systemd at a time while the ejector is not there
+
+log = structlog.get_logger("line")
+
+
+def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> None:
+    """Run the line until it is told to stop or its parts end.
+
+    Raises:
+        EngineError, CalibrationError, InspectorError: it can't start; nothing was judged.
+        LineStopped: it had to stop; what was judged is settled or will be at the next start.
+    """
+    clock, boot, pulses = SystemClock(), uuid.uuid4().hex, Pulses(SystemClock())
+    faults: list[str] = []
+
+    def stop_for(fault: str) -> None:
+        faults.append(fault)
+        stopping.set()
+
+    with ExitStack() as stack:
+        data_dir = config.line.data_dir
+        stack.enter_context(locked(data_dir))
+        recipe, bundle = product(data_dir, config.line.product).active()
+        detector = open_engine(config, recipe, bundle)
+        stack.callback(detector.close)
+        database = open_for_writing(data_file(data_dir))
+        stack.callback(database.dispose)
+        session = Session(
+            boot, config.line.name, clock.utc_us(), recipe.product, config.camera.name, detector.engine, __version__
+        )
+        writer = HistoryWriter(database, session, recipe)
+        numbers = SequenceFile(data_dir / "sequence")
+        stack.callback(numbers.close)
+
+        settled = writer.settled()
+        recorder = Recorder(writer, settled, stop_for, pulses.register("recorder", LIMIT_S["recorder"]))
+        end = LineEnd(config.line.name, boot, settled, numbers.upcoming, writer.expired())
+        link = RejectLink(
+            endpoint=config.ejector.endpoint,
+            boot=boot,
+            end=end,
+            clock=clock,
+            record=recorder.submit,
+            settled=lambda: recorder.settled,
+            loop_age_ms=lambda: pulses.age_ms("inference"),
+            on_fault=stop_for,
+            beat=pulses.register("link", LIMIT_S["link"]),
+        )
+        recorder.start()
+        link.start()
+        stack.callback(_finish, link, recorder, config, faults)
+        if not _wait_for_ejector(link, config.ejector.endpoint, stopping, notifier):
+            _raise_faults(faults)
+            return
+        numbers.skip_to(link.upcoming)
+        numbers.reserve_ahead()
+
+        camera = make_camera(config.camera)
+        camera.open()
+        acquisition = Acquisition(
+            camera=camera,
+            numbers=numbers,
+            link=link,
+            window_ms=config.ejector.window_ms,
+            capacity=config.line.queue,
+            stop_after=config.line.stop_after,
+            on_fault=stop_for,
+            beat=pulses.register("acquisition", LIMIT_S["acquisition"]),
+            on_end=lambda: pulses.retire("acquisition"),
+        )
+        stack.callback(acquisition.close)
+        beat = pulses.register("inference", LIMIT_S["inference"])
+        line = Line(acquisition.parts, detector, recipe, link, clock, beat)
+        worker = threading.Thread(target=line.run, name="inference", daemon=True)
+        stack.callback(worker.join, LIMIT_S["inference"])
+        acquisition.start()
+        worker.start()
+        status = f"{recipe.product} on {detector.engine}, part {numbers.upcoming}"
+        notifier.ready(status)
+        log.info("ready", product=recipe.product, engine=detector.engine, sequence=numbers.upcoming, boot=boot)
+        supervise(worker, pulses, notifier, stopping, numbers.reserve_ahead)
+        notifier.stopping()
+        # The queue's end marker lets the line finish the parts it has; none is left without a verdict.
+        acquisition.stop()
+    _raise_faults(faults)
+
+
+def supervise(
+    worker: threading.Thread,
+    pulses: Pulses,
+    notifier: Notifier,
+    stopping: threading.Event,
+    chore: Callable[[], None] = lambda: None,
+) -> None:
+    """Feed the watchdog while every loop comes round, until the worker ends or the line is told to stop."""
+    period_s = min(0.5, watchdog_period_s())
+    while worker.is_alive() and not stopping.wait(period_s):
+        chore()
+        hung = pulses.hung()
+        if hung:
+            log.error("not feeding the watchdog", hung=hung)
+        else:
+            notifier.alive()
+
+
+def run_ejector(config: Config, stopping: threading.Event, notifier: Notifier) -> None:
+    """Run the reference ejector until it is told to stop.
+
+    Raises:
+        LinkError: the endpoint is taken.
+        JournalError: the journal can't be read or written.
+    """
+    folder = config.ejector.data_dir
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder))
+        journal = Journal(folder / "journal")
+        stack.callback(journal.close)
+        ejector = Ejector(config.ejector.endpoint, config.line.name, journal, SimulatedDriver(), SystemClock())
+
+        def beat() -> None:
+            notifier.alive()
+            if stopping.is_set():
+                ejector.stop()
+
+        ejector.run(beat, on_listening=lambda: notifier.ready(f"listening on {config.ejector.endpoint}"))
+        notifier.stopping()
+        log.info("ejector ends", **ejector.counts)
+
+
+def open_engine(config: Config, recipe: Recipe, bundle: Bundle) -> Detector:
+    """The detector on the engine that gave the calibration scores.
+
+    Raises:
+        ConfigError: the config asks for another engine, or the camera must say that sizes vary.
+        RecipeError: the recipe belongs to another product.
+        RuntimeUnavailable: the engine is not installed.
+    """
+    if recipe.product != config.line.product:
+        raise RecipeError(f"recipe of {recipe.product!r} in the folder of {config.line.product!r}; calibrate it again")
+    engine = recipe.engine if config.line.engine == "recipe" else config.line.engine
+    if engine != recipe.engine:
+        raise ConfigError(
+            f"line.engine is {engine!r}, but {recipe.product} was calibrated on {recipe.engine!r}: other scores, "
+            f'another threshold. Calibrate with --engine {engine}, or set engine = "recipe"'
+        )
+    any_size = config.camera.frame_size == "any"
+    if bundle.manifest.input.frame_size is None and not any_size:
+        raise ConfigError(f'{recipe.product} was taught with pictures of mixed sizes; set camera.frame_size = "any"')
+    return open_detector(bundle, engine, config.line.threads, any_size)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a data directory for this process alone.
+
+    Raises:
+        ConfigError: another process has it, or it can't be written.
+    """
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(folder / ".lock", "w", encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot write to {folder}: {error.strerror}; create it or correct data_dir") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"{folder} is in use by another process; stop it, or set another data_dir") from error
+        yield
+
+
+def _wait_for_ejector(link: RejectLink, endpoint: str, stopping: threading.Event, notifier: Notifier) -> bool:
+    waited = 0
+    while not stopping.is_set():
+        if link.wait_ready(0.5):
+            return True
+        if waited % 10 == 0:
+            log.warning("waiting for the ejector", endpoint=endpoint, state=link.state.value)
+            notifier.status(f"waiting for the ejector at {endpoint}")
+        notifier.extend_start(START_S)
+        waited += 1
+    return False
+
+
+def _finish(link: RejectLink, recorder: Recorder, config: Config, faults: list[str]) -> None:
+    """Settle what is open, then write what is waiting."""
+    if not link.drain(config.ejector.window_ms / 1000 + DRAIN_S):
+        log.warning("some parts are not acknowledged; the next start settles them")
+    link.close()
+    if not recorder.close():
+        faults.append("the database did not take every verdict; the ejector's journal has them, see the log")
+
+
+def _raise_faults(faults: list[str]) -> None:
+    if faults:
+        raise LineStopped(faults[0])

@@ -1,0 +1,66 @@
+"""Where a product's bundles and recipes are kept below the data directory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.recipe import ACTIVE, Recipe, check_product_name, load_recipe
+from engines.bundle import Bundle, find_bundle, load_bundle, newest_bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The folders of one product: data_dir/products/NAME/{bundles,recipes}."""
+
+    name: str
+    folder: Path
+
+    @property
+    def bundles(self) -> Path:
+        """Folder of trained bundles, one sub-folder each."""
+        return self.folder / "bundles"
+
+    @property
+    def recipes(self) -> Path:
+        """Folder of calibrated recipes, one sub-folder per version."""
+        return self.folder / "recipes"
+
+    def newest_bundle(self) -> Bundle:
+        """The bundle trained last, verified.
+
+        Raises:
+            BundleError: there is none, or it was changed.
+        """
+        return load_bundle(newest_bundle(self.bundles))
+
+    def active(self) -> tuple[Recipe, Bundle]:
+        """The recipe that judges, and the bundle it was calibrated with, both verified.
+
+        Raises:
+            RecipeError: the product was not calibrated, or the recipe was changed.
+            BundleError: its bundle is gone or was changed.
+        """
+        recipe = load_recipe(self.recipes)
+        return recipe, find_bundle(self.bundles, recipe.bundle)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether there is an active recipe."""
+        return (self.recipes / ACTIVE).is_file()
+
+
+def product(data_dir: Path, name: str) -> Product:
+    """A product's folders, whether they exist or not.
+
+    Raises:
+        RecipeError: the name may not name a folder.
+    """
+    return Product(check_product_name(name), data_dir / "products" / name)
+
+
+def list_products(data_dir: Path) -> list[Product]:
+    """Every product below a data directory."""
+    folder = data_dir / "products"
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [product(data_dir, name) for name in names]
