@@ -84,15 +84,20 @@ class Acquisition:
         self._camera.close()
 
     def _run(self) -> None:
+        fault = "acquisition failed; the log has the traceback"  # unless it ends in a way that is foreseen
         try:
             while not self._stopping.is_set() and not self._is_done():
                 self._beat()
                 self._round()
+            fault = ""
         except EndOfParts:
+            fault = ""
             log.info("the source is at its end", parts=self._count)
         except InspectorError as error:
-            self._on_fault(str(error))
+            fault = str(error)
         finally:
+            if fault:
+                self._on_fault(fault)
             # Also after an error: without it the line would wait for ever.
             self.parts.put(None)
             self._on_end()

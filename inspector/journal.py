@@ -2,6 +2,9 @@
 
 `append` returns when the kernel has the line, which survives kill -9; a thread syncs to disk within `SYNC_S`, which
 survives power loss. A torn last line is what power loss leaves: it is cut off. Damage anywhere else is an error.
+
+A segment's name is its place in the row and up to which sequence older ones were deleted:
+journal-00000012-000000220000.jsonl
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ class Journal:
         self._entries: dict[int, Entry] = {}
         self._order: list[int] = []  # the sequences held, ascending
         self._segments: list[tuple[Path, set[int]]] = []
+        self._forgotten = 0  # entries up to here may be deleted
         self._file = -1
         self._file_lock = threading.Lock()  # the writer changes files while the other thread syncs
         self._is_dirty = threading.Event()
@@ -54,7 +58,7 @@ class Journal:
         return [self._entries[number] for number in self._order[start : start + limit]]
 
     def span(self) -> tuple[int, int]:
-        return (self._order[0], self._order[-1]) if self._order else (0, 0)
+        return self._forgotten, self._order[-1] if self._order else 0
 
     def append(self, entry: Entry) -> None:
         """Write an entry; when this returns it survives kill -9.
@@ -65,7 +69,7 @@ class Journal:
         if self._sync_error is not None:
             raise JournalError(f"journal {self._folder} can't be synced ({self._sync_error}); check the disk, restart")
         if not self._segments or len(self._segments[-1][1]) >= SEGMENT:
-            self._start_segment(entry.sequence)
+            self._start_segment()
         line = _frame(entry)
         try:
             written = os.write(self._file, line)
@@ -78,10 +82,20 @@ class Journal:
         self._is_dirty.set()
 
     def prune(self, settled: int) -> None:
-        """Delete the files whose every entry the line has; the newest file always stays."""
+        """Delete the files whose every entry the line has; the newest file always stays.
+
+        Raises:
+            JournalError: they can't be renamed or deleted.
+        """
         while len(self._segments) > 1 and max(self._segments[0][1], default=0) <= settled:
-            path, numbers = self._segments.pop(0)
-            path.unlink(missing_ok=True)
+            path, numbers = self._segments[0]
+            self._forgotten = max(self._forgotten, max(numbers, default=0))
+            try:
+                self._rename_oldest_kept()
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise JournalError(f"cannot delete {path}: {error.strerror}; check disk and permissions") from error
+            del self._segments[0]
             self._order = [number for number in self._order if number not in numbers]
             for number in numbers:
                 del self._entries[number]
@@ -104,8 +118,18 @@ class Journal:
         else:
             bisect.insort(self._order, entry.sequence)
 
-    def _start_segment(self, first: int) -> None:
-        path = self._folder / f"journal-{first:012d}.jsonl"
+    def _rename_oldest_kept(self) -> None:
+        """Before anything is deleted: the name says so, and a rename needs no space on a full disk."""
+        path, numbers = self._segments[1]
+        renamed = self._path(_index(path))
+        path.rename(renamed)
+        self._segments[1] = (renamed, numbers)
+
+    def _path(self, index: int) -> Path:
+        return self._folder / f"journal-{index:08d}-{self._forgotten:012d}.jsonl"
+
+    def _start_segment(self) -> None:
+        path = self._path(_index(self._segments[-1][0]) + 1 if self._segments else 1)
         try:
             with self._file_lock:
                 if self._file >= 0:
@@ -119,12 +143,13 @@ class Journal:
     def _load(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            paths = sorted(self._folder.glob("journal-*.jsonl"))
+            paths = sorted(self._folder.glob("journal-*-*.jsonl"))
+            self._forgotten = max((int(path.stem.split("-")[2]) for path in paths), default=0)
             for path in paths:
                 self._load_segment(path, is_last=path == paths[-1])
             if paths:
                 self._file = os.open(paths[-1], os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise JournalError(f"cannot open journal {self._folder}: {error}; check disk and permissions") from error
 
     def _load_segment(self, path: Path, is_last: bool) -> None:
@@ -139,9 +164,7 @@ class Journal:
                     raise JournalError(
                         f"{path} is damaged at byte {position}; move it away and keep it for the analysis"
                     )
-                os.truncate(
-                    path, position
-                )  # a torn last line: written by a machine that lost power, never acknowledged
+                os.truncate(path, position)  # a torn last line: the machine lost power before it was synced
                 break
             self._remember(entry, numbers)
             position = end
@@ -169,6 +192,10 @@ class Journal:
             os.fsync(descriptor)  # not under the lock: the writer must not wait for the disk
         finally:
             os.close(descriptor)
+
+
+def _index(path: Path) -> int:
+    return int(path.stem.split("-")[1])
 
 
 def _frame(entry: Entry) -> bytes:

@@ -6,6 +6,8 @@ for the ejector alone: the line converts (see `protocol.py`).
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from inspector.errors import LinkError
@@ -13,7 +15,11 @@ from inspector.inspection import Outcome, Reason
 
 VERSION = 1
 MAX_BYTES = 256 * 1024  # the largest honest message is one page of entries
-PAGE = 500  # entries per page
+PAGE = 200  # entries per page; so many of the longest fit into `MAX_BYTES`
+
+Number = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]  # larger ones are not exact in every JSON reader
+Boot = Annotated[str, msgspec.Meta(max_length=32)]
+Reference = Annotated[str, msgspec.Meta(max_length=128)]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -25,12 +31,12 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         score: raw score, where there was one.
     """
 
-    sequence: int
-    boot: str
+    sequence: Number
+    boot: Boot
     outcome: Outcome
     reason: Reason | None
     captured_us: int | None = None
-    part_ref: str | None = None
+    part_ref: Reference | None = None
     score: float | None = None
 
 
@@ -42,7 +48,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="hello"
 
     version: int
     line: str
-    boot: str
+    boot: Boot
     sent_ns: int
 
 
@@ -72,12 +78,17 @@ class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="he
 
 
 class Welcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="welcome"):
-    """Answer to Hello; `first` and `last`: sequences that the journal holds, 0 when it is empty."""
+    """Answer to Hello.
+
+    Attributes:
+        forgotten: entries up to this sequence may be deleted: the line had confirmed them; 0: none.
+        last: largest sequence that the journal holds; 0 when it is empty.
+    """
 
     ejector: str
     echo_ns: int
     now_ns: int
-    first: int
+    forgotten: int
     last: int
 
 
@@ -115,6 +126,8 @@ FromEjector = Welcome | Entries | Ack | Pulse | Refusal
 _from_line: msgspec.json.Decoder[FromLine] = msgspec.json.Decoder(FromLine)
 _from_ejector: msgspec.json.Decoder[FromEjector] = msgspec.json.Decoder(FromEjector)
 _encoder = msgspec.json.Encoder()
+# msgspec reports broken UTF-8 and bottomless nesting in Python's own words.
+_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: FromLine | FromEjector) -> bytes:
@@ -130,7 +143,7 @@ def decode_from_line(data: bytes) -> FromLine:
     """
     try:
         return _from_line.decode(_bounded(data))
-    except msgspec.DecodeError as error:
+    except _REFUSED as error:
         raise LinkError(f"refused {len(data)} bytes that are no message of a line: {error}") from error
 
 
@@ -142,7 +155,7 @@ def decode_from_ejector(data: bytes) -> FromEjector:
     """
     try:
         return _from_ejector.decode(_bounded(data))
-    except msgspec.DecodeError as error:
+    except _REFUSED as error:
         raise LinkError(f"refused {len(data)} bytes that are no message of an ejector: {error}") from error
 
 

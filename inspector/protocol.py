@@ -48,6 +48,7 @@ MS = 1_000_000  # ns
 HEARTBEAT_NS = 100 * MS
 SILENCE_NS = 500 * MS  # five heartbeats: one late thread is no dead line
 HELLO_NS = 100 * MS
+FETCH_NS = 200 * MS  # an answer takes milliseconds; a connection that broke in between lost question or answer
 RESEND_NS = 50 * MS  # within the window; loopback answers in 1 ms, a plant network in 10
 RESEND_CLOSED_NS = 500 * MS  # after it, there is no hurry
 GRACE_NS = 300 * MS  # after the window: how long an acknowledgement may still come before the part counts as expired
@@ -132,7 +133,7 @@ class LineEnd:
         self.state = LinkState.CONNECTING
         self.upcoming = upcoming
         self._line, self._boot = line, boot
-        self._settled = settled
+        self.settled = settled
         self._expired = expired
         self._pending: dict[int, _Pending] = {}
         self._recovered = False
@@ -140,7 +141,8 @@ class LineEnd:
         self._ejector = ""
         self._offset_ns: int | None = None  # ejector's clock minus ours, at most
         self._heard_ns: int | None = None
-        self._measured_ns = self._hello_ns = self._heartbeat_ns = 0
+        self._connecting_ns: int | None = None  # when the first Hello of this attempt was sent
+        self._measured_ns = self._hello_ns = self._heartbeat_ns = self._fetch_ns = 0
 
     @property
     def pending(self) -> int:
@@ -182,10 +184,13 @@ class LineEnd:
             effects.append(self._change(LinkState.CONNECTING, "no word from the ejector"))
         if self.state is LinkState.CONNECTING and now >= self._hello_ns:
             self._hello_ns = now + HELLO_NS
+            self._connecting_ns = now if self._connecting_ns is None else self._connecting_ns
             effects.append(Send(Hello(VERSION, self._line, self._boot, now)))
         if self.state is not LinkState.CONNECTING and now >= self._heartbeat_ns:
             self._heartbeat_ns = now + HEARTBEAT_NS
             effects.append(Send(Heartbeat(self._boot, now, loop_age_ms, settled)))
+        if self.state is LinkState.RECOVERING and not self._recovered and now >= self._fetch_ns:
+            effects.append(self._fetch(now))
         for part in list(self._pending.values()):
             effects += self._tick_part(part, now)
         return effects
@@ -250,6 +255,8 @@ class LineEnd:
     def _welcomed(self, message: Welcome, now: int) -> list[LineEffect]:
         if self.state is not LinkState.CONNECTING:
             return []
+        if self._connecting_ns is None or message.echo_ns < self._connecting_ns:
+            return []  # of an earlier connection: that ejector, and its clock, may be gone
         self._ejector = message.ejector
         self._measure_offset(message.echo_ns, message.now_ns, now)
         self._heartbeat_ns = now
@@ -259,12 +266,15 @@ class LineEnd:
                 effects += self._tell(part, now)
             return effects
         self.upcoming = max(self.upcoming, message.last + 1)
-        if message.first and self._settled < message.first - 1:
-            # Older entries were pruned because this line had confirmed them: its history was replaced since.
-            self._settled = message.first - 1
-        self._fetched_to = self._settled
-        changed = self._change(LinkState.RECOVERING, f"fetching after {self._settled} of {message.last}")
-        return [changed, Send(Fetch(self._fetched_to))]
+        # Older entries were pruned because this line had confirmed them: its history was replaced since.
+        self.settled = max(self.settled, message.forgotten)
+        self._fetched_to = self.settled
+        changed = self._change(LinkState.RECOVERING, f"fetching after {self.settled} of {message.last}")
+        return [changed, self._fetch(now)]
+
+    def _fetch(self, now: int) -> Send:
+        self._fetch_ns = now + FETCH_NS
+        return Send(Fetch(self._fetched_to))
 
     def _take_entries(self, message: Entries, now: int) -> list[LineEffect]:
         if self.state is not LinkState.RECOVERING or self._recovered or message.after != self._fetched_to:
@@ -275,7 +285,7 @@ class LineEnd:
             effects.append(Settled(entry))
             self._fetched_to = entry.sequence
         if message.more:
-            return [*effects, Send(Fetch(self._fetched_to))]
+            return [*effects, self._fetch(now)]
         effects += self._unrecorded(self._fetched_to + 1, self.upcoming, now)
         self._recovered = True
         return effects + self._maybe_ready()
@@ -297,7 +307,9 @@ class LineEnd:
         return [self._change(LinkState.READY, f"ejector {self._ejector[:8]}")]
 
     def _pulse(self, message: Pulse, now: int) -> list[LineEffect]:
-        if message.ejector != self._ejector and self.state is not LinkState.CONNECTING:
+        if self.state is LinkState.CONNECTING:
+            return []  # of an earlier connection: not the clock that the next Welcome tells
+        if message.ejector != self._ejector:
             # Another run of the ejector answers: its clock and its memory are new.
             self._hello_ns = now
             return [self._change(LinkState.CONNECTING, "the ejector restarted")]
@@ -320,7 +332,7 @@ class LineEnd:
     def _change(self, state: LinkState, detail: str) -> StateChanged:
         self.state = state
         if state is LinkState.CONNECTING:
-            self._offset_ns = None
+            self._offset_ns = self._connecting_ns = None
         return StateChanged(state, detail)
 
 
@@ -384,7 +396,7 @@ class Entrybook(Protocol):
         """Up to `limit` entries above `sequence`, ascending."""
 
     def span(self) -> tuple[int, int]:
-        """First and last sequence held; (0, 0) when empty."""
+        """Up to where entries may be deleted, and the largest sequence held; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,8 +439,8 @@ class EjectorEnd:
         if message.line != self._line:
             return self._refuse(f"line {message.line!r}, this ejector's journal belongs to {self._line!r}")
         self._session = _Session(message.boot, now)
-        first, last = self._book.span()
-        return [*self._alive(), Reply(Welcome(self._ejector, message.sent_ns, now, first, last))]
+        forgotten, last = self._book.span()
+        return [*self._alive(), Reply(Welcome(self._ejector, message.sent_ns, now, forgotten, last))]
 
     def _heartbeat(self, message: Heartbeat, now: int) -> list[EjectorEffect]:
         if self._session is None or message.boot != self._session.boot:
@@ -447,8 +459,8 @@ class EjectorEnd:
             return [Reply(Ack(known))]
         if self._session is None or entry.boot != self._session.boot:
             return [Refused(f"verdict {entry.sequence} of another run")]
-        if entry.sequence < max(1, self._book.span()[0]):
-            return [Refused(f"verdict {entry.sequence} is older than the journal: replayed")]
+        if entry.sequence <= self._book.span()[0]:
+            return [Refused(f"verdict {entry.sequence} was settled and deleted: replayed")]
         if message.deadline_ns > now + MAX_WINDOW_NS:
             return [Refused(f"verdict {entry.sequence} has a deadline {(message.deadline_ns - now) // MS} ms ahead")]
         if now > message.deadline_ns and entry.outcome is not Outcome.ERROR:

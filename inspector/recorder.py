@@ -46,6 +46,7 @@ class Recorder:
         self._on_full, self._beat = on_full, beat
         self._queue: queue.Queue[Record] = queue.Queue(CAPACITY)
         self._watermark = Watermark(settled)
+        self._is_complete = True
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -65,11 +66,15 @@ class Recorder:
         """All parts up to this sequence are durable and acknowledged."""
         return self._watermark.value
 
+    def skip_to(self, settled: int) -> None:
+        """Parts up to here are settled, though this history does not have them: it was replaced. Before any part."""
+        self._watermark.skip_to(settled)
+
     def close(self, timeout_s: float = 10.0) -> bool:
         """Write what is waiting, then end; False when the database did not take all of it in time."""
         self._stopping.set()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive() and self._queue.empty()
+        return self._is_complete and not self._thread.is_alive() and self._queue.empty()
 
     def _run(self) -> None:
         while True:
@@ -102,6 +107,7 @@ class Recorder:
                 log.error("history refuses verdicts", waiting=len(batch) + self._queue.qsize(), error=str(error))
                 if self._stopping.wait(RETRY_S):
                     # Ending with the disk full: the ejector's journal has these, the next start fetches them.
+                    self._is_complete = False
                     return
                 continue
             self._watermark.add(record.sequence for record in batch if record.acknowledged)
@@ -114,10 +120,22 @@ class Watermark:
     def __init__(self, value: int) -> None:
         self.value = value
         self._beyond: set[int] = set()
+        self._lock = threading.Lock()
 
     def add(self, numbers: Iterable[int]) -> None:
         """Numbers that are done."""
-        self._beyond.update(number for number in numbers if number > self.value)
+        with self._lock:
+            self._beyond.update(number for number in numbers if number > self.value)
+            self._advance()
+
+    def skip_to(self, value: int) -> None:
+        """All numbers up to `value` are done."""
+        with self._lock:
+            self.value = max(self.value, value)
+            self._beyond = {number for number in self._beyond if number > self.value}
+            self._advance()
+
+    def _advance(self) -> None:
         while self.value + 1 in self._beyond:
             self.value += 1
             self._beyond.remove(self.value)

@@ -87,6 +87,11 @@ class RejectLink:
         return self._end.upcoming
 
     @property
+    def settled(self) -> int:
+        """The ejector deleted parts up to here as settled, or the history has them; final once ready."""
+        return self._end.settled
+
+    @property
     def state(self) -> LinkState:
         """How far the link has come."""
         return self._end.state
@@ -135,6 +140,12 @@ class RejectLink:
             pass  # the pipe is full of wake-ups already
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except LinkError as error:
+            self._fault(Fault(str(error)))
+
+    def _serve(self) -> None:
         with zmq.Context() as context, _connect(context, self._endpoint) as socket:
             poller = zmq.Poller()
             poller.register(socket, zmq.POLLIN)

@@ -45,7 +45,7 @@ class SequenceFile:
         self._next: int = upcoming if is_exact else max(upcoming, reserved)
         self._reserved = reserved  # synced
         self._asked = reserved  # in the map, perhaps not yet synced
-        self._store()
+        self._reserve(reserved)  # a killed run may have stored a reservation that it had not synced yet
 
     @property
     def upcoming(self) -> int:

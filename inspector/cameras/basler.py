@@ -46,6 +46,9 @@ class BaslerCamera:
             self._apply_settings()
             self._last_block = None
             self._camera.StartGrabbing(pylon.GrabStrategy_OneByOne)
+        except CameraError:
+            self.close()
+            raise
         except genicam.GenericException as error:
             self.close()
             raise CameraError(f"camera {self.name}: {_text(error)}; check cable, power and settings") from error

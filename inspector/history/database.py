@@ -23,7 +23,10 @@ def open_for_writing(path: Path) -> sa.Engine:
     Raises:
         HistoryError: it can't be created, is no database, or comes from a newer program.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HistoryError(f"cannot create {path.parent}: {error.strerror}; check disk and permissions") from error
     engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.pool.StaticPool, connect_args=_arguments())
     sa.event.listen(engine, "connect", _prepare_writer)
     # The driver begins deferred and only before a write; a read-then-write would fail with BUSY_SNAPSHOT.

@@ -1,0 +1,161 @@
+"""What the tests of `inspector` share: a clock that stands still, values to start from, and waiting without sleeping."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from calibration.recipe import Recipe
+from calibration.thresholds import Evidence, Thresholds
+from engines.scoring import Score, Scoring
+from inspector.inspection import (
+    Band,
+    Capture,
+    Frame,
+    Inspection,
+    Outcome,
+    Part,
+    Reason,
+    Record,
+    Timings,
+    Verdict,
+)
+from inspector.messages import Entry
+
+REVIEW, REJECT = 2.0, 3.0
+WAIT_S = 20.0  # before a test gives up; what it waits for takes milliseconds
+
+
+@dataclass
+class FakeClock:
+    """Time that passes only when told to."""
+
+    now: int = 1_000_000_000
+    utc: int = 1_700_000_000_000_000
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def utc_us(self) -> int:
+        return self.utc
+
+    def advance(self, ms: float) -> None:
+        self.now += round(ms * 1e6)
+        self.utc += round(ms * 1e3)
+
+
+@dataclass
+class FakeLink:
+    """Keeps what the line hands to its link."""
+
+    opened: list[Part] = field(default_factory=list)
+    sent: list[tuple[Part, Inspection | None, Verdict]] = field(default_factory=list)
+
+    def open_part(self, part: Part) -> None:
+        self.opened.append(part)
+
+    def send(self, part: Part, inspection: Inspection | None, verdict: Verdict) -> None:
+        self.sent.append((part, inspection, verdict))
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for _, _, verdict in self.sent]
+
+
+class Make:
+    """Values with sensible defaults; a test names only what it is about."""
+
+    def frame(self, block: int = 0, captured_ns: int = 1_000_000_000, size: int = 4) -> Frame:
+        return Frame("camera", block, captured_ns, 1_700_000_000_000_000, np.zeros((size, size, 3), np.uint8))
+
+    def part(self, sequence: int, capture: Capture | None = None, window_ms: float = 100.0) -> Part:
+        seen = capture or self.frame(sequence)
+        return Part(sequence, seen, seen.captured_ns + round(window_ms * 1e6))
+
+    def score(self, value: float) -> Score:
+        return Score(value=value, peak=(0.25, 0.75), area=0.125, zones={})
+
+    def inspection(self, part: Part, value: float | None, fault: Reason | None = None) -> Inspection:
+        score = None if value is None else self.score(value)
+        return Inspection(part, score, fault, "", Timings(1.0, 2.0, 3.0, 4.0), part.capture.captured_ns + 10_000_000)
+
+    def verdict(self, sequence: int, outcome: Outcome = Outcome.GOOD) -> Verdict:
+        reasons = {Outcome.GOOD: None, Outcome.REJECT: Reason.ABOVE_LIMIT, Outcome.ERROR: Reason.ENGINE_FAULT}
+        return Verdict(sequence, outcome, Band.CLEAR, reasons[outcome])
+
+    def entry(self, sequence: int, outcome: Outcome = Outcome.GOOD, boot: str = "boot1") -> Entry:
+        return Entry(sequence=sequence, boot=boot, outcome=outcome, reason=self.verdict(sequence, outcome).reason)
+
+    def record(
+        self, sequence: int, outcome: Outcome = Outcome.GOOD, acknowledged: bool = True, value: float | None = 1.0
+    ) -> Record:
+        """A part that was judged as it was settled."""
+        part = self.part(sequence)
+        verdict = self.verdict(sequence, outcome)
+        return Record(
+            sequence=sequence,
+            boot="boot1",
+            outcome=outcome,
+            reason=verdict.reason,
+            captured_us=part.capture.captured_us + sequence,
+            part_ref=None,
+            part=part,
+            inspection=self.inspection(part, value),
+            verdict=verdict,
+            score=value,
+            acknowledged=acknowledged,
+            acknowledged_ns=part.capture.captured_ns + 20_000_000 if acknowledged else None,
+        )
+
+    def recipe(self, product: str = "ring", review: float = REVIEW, reject: float = REJECT) -> Recipe:
+        zero, one = np.asarray(0, np.float32), np.asarray(1, np.float32)
+        return Recipe(
+            product=product,
+            bundle="b" * 12,
+            engine="onnxruntime",
+            created="2026-01-01T00:00:00Z",
+            scoring=Scoring("level", (zero,), (one,), pixel_limit=3.0),
+            thresholds=Thresholds(review, reject),
+            evidence=Evidence(parts=100, pictures=100, above=0, bound=0.03, confidence=0.95, asked=0.05),
+            calibrate=(),
+            scores=(),
+            checksum=f"checksum of {product}",
+        )
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll, and fail by name when it does not come true."""
+    deadline = time.monotonic() + WAIT_S
+    pause = threading.Event()
+    for _ in itertools.count():
+        if condition():
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {WAIT_S:.0f} s in vain: {what}")
+        pause.wait(0.002)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def link() -> FakeLink:
+    return FakeLink()
+
+
+@pytest.fixture(scope="session")
+def make() -> Make:
+    return Make()
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Callable[[], bool], str], None]:
+    return wait_until
