@@ -96,9 +96,7 @@ def test_a_truncated_message_is_refused(message: FromLine | FromEjector, share: 
 
 
 @given(message=from_line | from_ejector, at=st.integers(0), byte=st.integers(0, 255))
-def test_a_damaged_message_is_refused_or_still_a_message(
-    message: FromLine | FromEjector, at: int, byte: int
-) -> None:
+def test_a_damaged_message_is_refused_or_still_a_message(message: FromLine | FromEjector, at: int, byte: int) -> None:
     data = bytearray(encode(message))
     data[at % len(data)] = byte
     for seen in (read_from_line(bytes(data)), read_from_ejector(bytes(data))):

@@ -1,0 +1,190 @@
+"""The command line as a user meets it: exit codes, and messages that name what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import tomlkit
+
+from calibration.recipe import Recipe, save_recipe
+from engines.bundle import MODEL, Bundle, newest_bundle, save_bundle
+from inspector.cameras.synthetic import draw_part
+from inspector.cli import main
+from inspector.demo import free_port
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Path:
+    """A data directory with one product that is ready to run."""
+    home = tmp_path / "data" / "products" / "ring"
+    save_bundle(home / "bundles", tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring)
+    (home / "recipes").mkdir()
+    save_recipe(home / "recipes", tiny_recipe)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def config(tmp_path: Path, data_dir: Path) -> Callable[..., Path]:
+    """Write a line.toml; sections given by name are merged over a working one."""
+
+    def write(**sections: dict[str, Any]) -> Path:
+        document: dict[str, dict[str, Any]] = {
+            "line": {"name": "test", "product": "ring", "data_dir": str(data_dir)},
+            "camera": {"kind": "synthetic", "size": 64, "parts": 3},
+            "ejector": {
+                "endpoint": f"tcp://127.0.0.1:{free_port()}",
+                "data_dir": str(tmp_path / "ejector"),
+            },
+        }
+        for name, changes in sections.items():
+            document[name] |= changes
+        path = tmp_path / "line.toml"
+        path.write_text(tomlkit.dumps(document))
+        return path
+
+    return write
+
+
+def test_an_unknown_key_in_the_config_names_the_nearest_one(call: Call, config: Callable[..., Path]) -> None:
+    code, _, err = call("run", "--config", config(line={"produkt": "ring"}))
+    assert code == 1
+    assert "line.produkt" in err
+    assert "did you mean 'product'" in err
+
+
+def test_a_missing_config_says_where_every_key_is_explained(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("run", "--config", tmp_path / "none.toml")
+    assert code == 1
+    assert "line.example.toml" in err
+
+
+def test_a_product_that_does_not_exist_says_how_to_make_it(call: Call, config: Callable[..., Path]) -> None:
+    code, _, err = call("run", "--config", config(line={"product": "bolt"}))
+    assert code == 1
+    assert "inspector calibrate" in err
+
+
+def test_a_tampered_bundle_does_not_start_the_line(call: Call, config: Callable[..., Path], data_dir: Path) -> None:
+    model = newest_bundle(data_dir / "products" / "ring" / "bundles") / MODEL
+    data = bytearray(model.read_bytes())
+    data[len(data) // 2] ^= 1
+    model.write_bytes(data)
+    code, _, err = call("run", "--config", config())
+    assert code == 1
+    assert "was changed since export" in err
+
+
+def test_a_recipe_whose_bundle_is_gone_does_not_start_the_line(
+    call: Call, config: Callable[..., Path], data_dir: Path
+) -> None:
+    shutil.rmtree(newest_bundle(data_dir / "products" / "ring" / "bundles"))
+    code, _, err = call("run", "--config", config())
+    assert code == 1
+    assert "calibrate the product with a bundle that is there" in err
+
+
+def test_an_engine_other_than_the_calibrated_one_is_refused(call: Call, config: Callable[..., Path]) -> None:
+    code, _, err = call("run", "--config", config(line={"engine": "openvino"}))
+    assert code == 1
+    assert "calibrated on 'onnxruntime'" in err
+
+
+def test_a_busy_port_names_the_endpoint(call: Call, config: Callable[..., Path]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        code, _, err = call("ejector", "--config", config(ejector={"endpoint": endpoint}))
+    assert code == 1
+    assert endpoint in err
+    assert "another ejector" in err
+
+
+def test_products_are_listed_with_their_evidence(call: Call, data_dir: Path) -> None:
+    code, out, _ = call("products", "--data-dir", data_dir, "--json")
+    assert code == 0
+    (row,) = json.loads(out)
+    assert row["state"] == "ready"
+    assert "100 parts" in row["evidence"]
+
+
+def test_an_unusable_product_is_listed_with_its_reason(call: Call, data_dir: Path) -> None:
+    (data_dir / "products" / "ring" / "recipes" / "0001" / "recipe.npz").write_bytes(b"")
+    _, out, _ = call("products", "--data-dir", data_dir, "--json")
+    assert "was changed since calibration" in json.loads(out)[0]["state"]
+
+
+def test_calibrate_says_what_the_parts_support(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    good = folder_of_parts(tmp_path / "good", 60)
+    code, out, _ = call("calibrate", "ring", "--good", good, "--data-dir", data_dir, "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["sentence"].startswith("60 parts: at most 4.9% false rejects, 95% confidence")
+    assert "needs at least 299 parts" in facts["sentence"]
+
+
+def test_calibrate_strict_says_how_many_parts_are_needed(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    good = folder_of_parts(tmp_path / "good", 20)
+    code, _, err = call("calibrate", "ring", "--good", good, "--data-dir", data_dir, "--strict")
+    assert code == 1
+    assert "collect 299 parts" in err
+
+
+def test_calibrate_names_a_corrupt_picture(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    good = folder_of_parts(tmp_path / "good", 3)
+    (good / "0001.png").write_bytes(b"no picture")
+    code, _, err = call("calibrate", "ring", "--good", good, "--data-dir", data_dir)
+    assert code == 1
+    assert "0001.png is not a readable picture" in err
+
+
+def test_history_without_a_database_says_what_to_do(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("history", "list", "--data-dir", tmp_path)
+    assert code == 1
+    assert "run the line first" in err
+
+
+def test_a_wrong_time_is_explained(call: Call, data_dir: Path) -> None:
+    code, _, err = call("history", "list", "--since", "yesterday", "--data-dir", data_dir)
+    assert code == 1
+    assert "2026-01-31" in err
+
+
+def test_doctor_finds_the_product_and_misses_the_ejector(call: Call, config: Callable[..., Path]) -> None:
+    code, out, _ = call("doctor", "--config", config(), "--json")
+    findings = {finding["what"]: finding for finding in json.loads(out)}
+    assert findings["product ring"]["state"] == "ok"
+    assert findings["camera"]["state"] == "ok"
+    assert findings["ejector"]["state"] == "bad"
+    assert code == 1
+
+
+def folder_of_parts(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number:04d}.png"), draw_part(13, number, False, 64))
+    return folder
