@@ -16,14 +16,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 from rich.console import Console
 
 from calibration.samples import Sample, split_roles
 from engines.dskd.datasets import Labelled, read_magnetic_tile
 from engines.image import read_image
 from engines.select import auroc
-from inspector.demo import belt_rate, hold_against_truth, run_processes, show, write_config
+from inspector.demo import belt_rate, emulated_camera, hold_against_truth, run_processes, show, write_config
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, each_part
 from inspector.products import product
@@ -67,11 +66,7 @@ def teach(pictures: list[Labelled], folder: Path, steps: int, seed: int, console
 
 def serve(parts: list[Labelled], folder: Path, console: Console) -> None:
     """Let the emulated camera show the parts, in their order, to the real line."""
-    images = folder / "belt"
-    images.mkdir()
-    for number, part in enumerate(parts):
-        cv2.imwrite(str(images / f"{number:05d}.png"), read_image(part.path))
-    camera = {"kind": "basler", "emulated": True, "trigger": "software", "images": str(images), "frame_size": "any"}
+    camera = emulated_camera(folder / "belt", (read_image(part.path) for part in parts)) | {"frame_size": "any"}
     config = write_config(folder, PRODUCT, camera, len(parts), belt_rate(product(folder, PRODUCT)))
     run_processes(config, folder, len(parts), console)
 

@@ -16,12 +16,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 from rich.console import Console
 
 from calibration.samples import Sample
 from inspector.cameras.synthetic import draw_part
-from inspector.demo import belt_rate, hold_against_truth, run_processes, write_config
+from inspector.demo import belt_rate, emulated_camera, hold_against_truth, run_processes, write_config
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, each_part
 from inspector.products import product
@@ -49,16 +48,12 @@ def main() -> None:
 
 def measure(folder: Path, parts: int, engine: str, console: Console) -> dict[str, object]:
     """Run the belt and take the figures from the history."""
-    images = folder / "belt"
-    images.mkdir()
-    for number in range(PICTURES):
-        cv2.imwrite(str(images / f"{number:05d}.png"), draw_part(1, number, defective=False))
-    samples = [Sample(path, path.stem) for path in sorted(images.iterdir())]
+    camera = emulated_camera(folder / "belt", (draw_part(1, number, defective=False) for number in range(PICTURES)))
+    samples = [Sample(path, path.stem) for path in sorted((folder / "belt").iterdir())]
     taught = product(folder, PRODUCT)
     teach_samples(taught, samples[:16], samples[16:24], "efficientnet_lite0", None, 2, 0, False, console)
     calibrate_on(taught, samples[24:], engine, 0.1, 0.95, False, console)
     rate = belt_rate(taught)
-    camera = {"kind": "basler", "emulated": True, "trigger": "software", "images": str(images)}
     run_processes(write_config(folder, PRODUCT, camera, parts, rate), folder, parts, console)
     result = hold_against_truth(folder, [False] * PICTURES, 1.0)
     rows = list(each_part(open_for_reading(data_file(folder)), Filter()))

@@ -79,7 +79,7 @@ def prepare(image: Image, spec: InputSpec) -> Image:
         image = _cut(image, spec.region)
     if image.shape[:2] == (spec.height, spec.width):
         return image
-    # Averaging over areas keeps fine texture from aliasing, but at seven times the cost, and for nothing below half size.
+    # Averaging over areas keeps fine texture from aliasing, at seven times the cost; above half size it gains nothing.
     halves = image.shape[0] >= 2 * spec.height or image.shape[1] >= 2 * spec.width
     method = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (spec.width, spec.height), interpolation=method), dtype=np.uint8)

@@ -66,6 +66,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
         stopping.set()
 
     with ExitStack() as stack:
+        stack.enter_context(_no_thread_dies_in_silence(stop_for))
         data_dir = config.line.data_dir
         stack.enter_context(locked(data_dir))
         recipe, bundle = product(data_dir, config.line.product).active()
@@ -215,6 +216,22 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise ConfigError(f"{folder} is in use by another process; stop it, or set another data_dir") from error
         yield
+
+
+@contextmanager
+def _no_thread_dies_in_silence(stop_for: Callable[[str], None]) -> Iterator[None]:
+    """A thread that ends by an exception stops the line."""
+
+    def report(died: threading.ExceptHookArgs) -> None:
+        name = died.thread.name if died.thread else "?"
+        log.error("thread died", thread=name, exc_info=(died.exc_type, died.exc_value, died.exc_traceback))
+        stop_for(f"thread {name} died: {died.exc_value}")
+
+    before, threading.excepthook = threading.excepthook, report
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _wait_for_ejector(link: RejectLink, endpoint: str, stopping: threading.Event, notifier: Notifier) -> bool:

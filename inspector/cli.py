@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -174,12 +175,12 @@ def run_doctor(
     if as_json:
         _print_json([msgspec.to_builtins(finding) for finding in findings])
     else:
-        table = Table("", "what", "found", "to do")
+        table = Table("", "what", "found", "to do", box=box.SIMPLE)
         for finding in findings:
             table.add_row(
                 {"ok": "ok", "note": "-", "bad": "BAD"}[finding.state], finding.what, finding.found, finding.todo
             )
-        Console().print(table)
+        _plain().print(table)
     if any(finding.state == "bad" for finding in findings):
         raise typer.Exit(1)
 
@@ -215,18 +216,7 @@ def history_list(
     if as_json:
         _print_json(rows)
         return
-    shown = (
-        "sequence",
-        "time",
-        "product",
-        "outcome",
-        "reason",
-        "score",
-        "threshold",
-        "verdict_ms",
-        "ack_ms",
-        "part_ref",
-    )
+    shown = ("part", "time", "outcome", "reason", "score", "threshold", "ack_ms", "part_ref")
     _show_rows([_readable(row, shown) for row in rows], False, "No part fits.")
 
 
@@ -303,7 +293,7 @@ def _utc_us(text: str | None) -> int | None:
 def _readable(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     captured = row["captured_us"]
     moment = datetime.datetime.fromtimestamp(captured / 1e6, datetime.timezone.utc) if captured else None
-    known = {**row, "time": f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:-3] if moment else None}
+    known = {**row, "part": row["sequence"], "time": f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None}
     return {name: f"{known[name]:.4g}" if isinstance(known[name], float) else known[name] for name in names}
 
 
@@ -343,10 +333,10 @@ def _show(facts: dict[str, Any], as_json: bool, closing: str = "") -> None:
     if as_json:
         _print_json(facts)
         return
-    table = Table(show_header=False)
+    table = Table(show_header=False, box=box.SIMPLE)
     for key, value in facts.items():
         table.add_row(key, str(value))
-    Console().print(table)
+    _plain().print(table)
     if closing:
         typer.echo(closing)
 
@@ -357,10 +347,15 @@ def _show_rows(rows: list[dict[str, Any]], as_json: bool, when_empty: str) -> No
     elif not rows:
         typer.echo(when_empty)
     else:
-        table = Table(*rows[0])
+        table = Table(*rows[0], box=None, pad_edge=False)
         for row in rows:
             table.add_row(*("" if value is None else str(value) for value in row.values()))
-        Console().print(table)
+        _plain().print(table)
+
+
+def _plain() -> Console:
+    """Square brackets in a message are its own, not markup."""
+    return Console(markup=False, highlight=False)
 
 
 def _print_json(value: Any) -> None:

@@ -64,7 +64,7 @@ def _read_config(path: Path | None) -> tuple[Config | None, list[Finding]]:
 
 def _programs() -> Iterator[Finding]:
     yield Finding("python", "ok", f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
-    for name, need in (("onnxruntime", "bad"), ("openvino", "note"), ("tensorrt", "note"), ("pypylon", "bad")):
+    for name, need in (("onnxruntime", "bad"), ("openvino", "note"), ("pypylon", "bad")):
         if importlib.util.find_spec(name):
             yield Finding(name, "ok", importlib.metadata.version(name))
         else:

@@ -421,7 +421,6 @@ class EjectorEnd:
             return [Refused(f"{type(message).__name__} before Hello")]
         if isinstance(message, Heartbeat):
             return self._heartbeat(message, now)
-        self._session = replace(self._session, heard_ns=now)
         if isinstance(message, Fetch):
             return self._fetch(message)
         return self._verdict(message, now)
@@ -459,6 +458,7 @@ class EjectorEnd:
             return [Reply(Ack(known))]
         if self._session is None or entry.boot != self._session.boot:
             return [Refused(f"verdict {entry.sequence} of another run")]
+        self._session = replace(self._session, heard_ns=now)
         if entry.sequence <= self._book.span()[0]:
             return [Refused(f"verdict {entry.sequence} was settled and deleted: replayed")]
         if message.deadline_ns > now + MAX_WINDOW_NS:

@@ -1,4 +1,4 @@
-"""What the tests of `inspector` share: a clock that stands still, values to start from, and waiting without sleeping."""
+"""What the tests of `inspector` share: a clock that stands still, values to start from, waiting without sleeping."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +42,13 @@ def fill(folder: Path, entries: list[Entry]) -> None:
     with opened(folder) as journal:
         for entry in entries:
             journal.append(entry)
+
+
+def run_python(script: str, folder: Path) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(folder)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout
 
 
 def files(folder: Path) -> list[Path]:
@@ -92,14 +101,21 @@ def test_a_reopened_journal_goes_on_where_it_was(tmp_path: Path, make: Make) -> 
 
 
 def test_an_appended_entry_is_with_the_kernel_before_append_returns(tmp_path: Path, make: Make) -> None:
-    child = os.fork()
-    if child == 0:
-        # No close, no flush, no exit handler: what the parent reads is what append itself did.
-        Journal(tmp_path).append(make.entry(1))
+    """The child is killed by its own hand: no close, no flush, no exit handler."""
+    code, _ = run_python(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from inspector.inspection import Outcome
+        from inspector.journal import Journal
+        from inspector.messages import Entry
+        Journal(Path(sys.argv[1])).append(Entry(sequence=1, boot="boot1", outcome=Outcome.GOOD, reason=None))
         os.kill(os.getpid(), signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-    with opened(tmp_path) as journal:
+        """,
+        tmp_path / "journal",
+    )
+    assert code == -signal.SIGKILL
+    with opened(tmp_path / "journal") as journal:
         assert journal.find(1) == make.entry(1)
 
 
@@ -244,40 +260,34 @@ def test_whatever_the_order_the_journal_holds_what_a_dictionary_would(
 
 
 def test_a_full_disk_is_named_and_leaves_the_journal_readable(tmp_path: Path, make: Make) -> None:
-    """In a child: the file size limit can't be raised again by everyone."""
-    script = (
-        "import resource, signal, sys\n"
-        "from pathlib import Path\n"
-        "from inspector.errors import JournalError\n"
-        "from inspector.inspection import Outcome\n"
-        "from inspector.journal import Journal\n"
-        "from inspector.messages import Entry\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "journal = Journal(Path(sys.argv[1]))\n"
-        "number = 0\n"
-        "try:\n"
-        "    for number in range(1, 100):\n"
-        "        journal.append(Entry(sequence=number, boot='b', outcome=Outcome.GOOD, reason=None))\n"
-        "except JournalError as error:\n"
-        "    sys.stdout.write(f'{number}\\n{error}')\n"
+    """In a child, because the file size limit can't be raised again by everyone."""
+    code, output = run_python(
+        """
+        import resource, signal, sys
+        from pathlib import Path
+        from inspector.errors import JournalError
+        from inspector.inspection import Outcome
+        from inspector.journal import Journal
+        from inspector.messages import Entry
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        journal = Journal(Path(sys.argv[1]))
+        try:
+            for number in range(1, 100):
+                journal.append(Entry(sequence=number, boot="b", outcome=Outcome.GOOD, reason=None))
+        except JournalError as error:
+            sys.stdout.write(f"{number}:{error}")
+        """,
+        tmp_path / "journal",
     )
-    pid, output = _spawn(script, tmp_path)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    refused, message = output().split("\n", 1)
+    assert code == 0
+    refused, message = output.split(":", 1)
     assert "free the disk" in message
-    with opened(tmp_path) as journal:
+    with opened(tmp_path / "journal") as journal:
         assert [entry.sequence for entry in journal.after(0, 99)] == list(range(1, int(refused)))
         journal.append(make.entry(int(refused)))
-    with opened(tmp_path) as journal:
+    with opened(tmp_path / "journal") as journal:
         assert journal.find(int(refused)) is not None
-
-
-def _spawn(script: str, folder: Path) -> tuple[int, Callable[[], str]]:
-    output = folder.parent / "output"
-    streams = [(os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT, 0o600)]
-    command = [sys.executable, "-c", script, str(folder)]
-    return os.posix_spawn(sys.executable, command, os.environ, file_actions=streams), output.read_text
 
 
 def test_half_a_written_line_is_taken_back(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,20 +304,19 @@ def test_half_a_written_line_is_taken_back(tmp_path: Path, make: Make, monkeypat
         assert [entry.sequence for entry in journal.after(0, 9)] == [1, 3]
 
 
-def test_after_a_failed_sync_nothing_more_is_taken(tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_failed_sync_nothing_more_is_taken(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch, until: Callable[[Callable[[], bool], str], None]
+) -> None:
     """The kernel forgets pages that it could not write: a second fsync would succeed and mean nothing."""
-    failed = threading.Event()
 
     def fsync(_: int) -> None:
-        failed.set()
         raise OSError(errno.EIO, "Input/output error")
 
     with opened(tmp_path) as journal:
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", fsync)
             journal.append(make.entry(1))
-            assert failed.wait(20)
-            journal._syncer.join(0.2)  # lets the thread store the error; it lives on
+            until(lambda: journal._sync_error is not None, "the syncing thread sees the error")
             with pytest.raises(JournalError, match="Input/output error"):
                 journal.append(make.entry(2))
         with pytest.raises(JournalError, match="can't be synced"):

@@ -6,6 +6,7 @@ import mmap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -209,7 +210,7 @@ def test_numbers_only_ever_rise_whatever_happens(steps: list[str]) -> None:
                 disk.lose_power()
                 numbers = SequenceFile(disk.path, boot.to_bytes(16, "big"))
         numbers.close()
-        assert all(later > earlier for earlier, later in zip(taken, taken[1:]))
+        assert all(later > earlier for earlier, later in pairwise(taken))
 
 
 def test_two_threads_share_it_without_a_repeated_number(tmp_path: Path) -> None:

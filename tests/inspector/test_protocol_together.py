@@ -1,0 +1,393 @@
+"""Line's end and ejector's end together, over a transport that loses and repeats, with kills of either at any time.
+
+What survives a kill: the ejector's book, the line's committed records, the counter of part numbers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from inspector.inspection import Outcome, Reason
+from inspector.messages import Entry, FromEjector, FromLine, decode_from_ejector, decode_from_line, encode
+from inspector.protocol import (
+    MS,
+    Actuate,
+    EjectorEffect,
+    EjectorEnd,
+    Expired,
+    Fault,
+    LineEffect,
+    LineEnd,
+    LinkState,
+    Prune,
+    Refused,
+    Reply,
+    Send,
+    Settled,
+    Write,
+)
+
+PATIENCE = 1_000  # rounds of 10 ms until everything must be settled once nothing is lost any more
+
+
+@dataclass
+class Book:
+    """The ejector's journal: survives kills; remembers for the test what it deleted."""
+
+    held: dict[int, Entry] = field(default_factory=dict)
+    forgotten: int = 0
+    ever: dict[int, Entry] = field(default_factory=dict)
+
+    def find(self, sequence: int) -> Entry | None:
+        return self.held.get(sequence)
+
+    def after(self, sequence: int, limit: int) -> list[Entry]:
+        return [self.held[number] for number in sorted(self.held) if number > sequence][:limit]
+
+    def span(self) -> tuple[int, int]:
+        return self.forgotten, max(self.held, default=0)
+
+    def write(self, entry: Entry) -> None:
+        assert entry.sequence not in self.ever, "a second verdict for one part"
+        self.held[entry.sequence] = self.ever[entry.sequence] = entry
+
+    def prune(self, settled: int) -> None:
+        for number in sorted(self.held)[:-1]:  # the newest file always stays
+            if number <= settled:
+                del self.held[number]
+                self.forgotten = max(self.forgotten, number)
+
+
+@dataclass
+class History:
+    """The line's committed records: survive kills. What is `waiting` does not."""
+
+    rows: dict[int, tuple[Entry, bool]] = field(default_factory=dict)
+    waiting: list[tuple[Entry, bool]] = field(default_factory=list)
+
+    def commit(self) -> None:
+        for entry, acknowledged in self.waiting:
+            known, was_acknowledged = self.rows.get(entry.sequence, (entry, False))
+            assert acknowledged or not was_acknowledged, "an acknowledged part is kept as unacknowledged"
+            assert not was_acknowledged or known == entry, "a settled part changes"
+            self.rows[entry.sequence] = (entry, acknowledged)
+        self.waiting.clear()
+
+    def settled(self) -> int:
+        number = 0
+        while self.rows.get(number + 1, (None, False))[1]:
+            number += 1
+        return number
+
+    def expired(self) -> dict[int, Entry]:
+        return {
+            number: msgspec.structs.replace(entry, boot="")
+            for number, (entry, acknowledged) in self.rows.items()
+            if not acknowledged
+        }
+
+
+@dataclass
+class Part:
+    deadline: int  # true time
+    judged: Outcome | None = None
+
+
+class LineAndEjector(RuleBasedStateMachine):
+    """Rules are what may happen; the assertions beside them and the teardown are the promises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 10_000 * MS  # true time; each end has a clock of its own
+        self.line_ahead, self.ejector_ahead = 3_000 * MS, 7_000_000 * MS
+        self.book, self.history = Book(), History()
+        self.counter = 1
+        self.parts: dict[int, Part] = {}
+        self.runs = 0
+        self.to_ejector: dict[int, deque[bytes]] = {}  # per connection, which is one run of the line
+        self.to_line: deque[bytes] = deque()
+        self.start_ejector()
+        self.start_line()
+
+    # -- starting and what ends want done
+
+    def start_line(self) -> None:
+        self.runs += 1
+        self.boot = f"boot{self.runs}"
+        self.history.waiting.clear()
+        self.to_line.clear()
+        self.to_ejector[self.runs] = deque()
+        self.line = LineEnd("line1", self.boot, self.history.settled(), self.counter, self.history.expired())
+        self.is_open = False  # may parts be numbered: from the first READY on
+
+    def start_ejector(self) -> None:
+        self.starts = getattr(self, "starts", 0) + 1
+        for queue in self.to_ejector.values():
+            queue.clear()
+        self.ejector = EjectorEnd(f"ejector{self.starts}", "line1", self.book)
+
+    @property
+    def line_now(self) -> int:
+        return self.now + self.line_ahead
+
+    @property
+    def ejector_now(self) -> int:
+        return self.now + self.ejector_ahead
+
+    def do_for_line(self, effects: Sequence[LineEffect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Send):
+                self.to_ejector[self.runs].append(encode(effect.message))
+            elif isinstance(effect, Settled):
+                assert effect.entry == self.book.ever[effect.entry.sequence]
+                self.history.waiting.append((effect.entry, True))
+            elif isinstance(effect, Expired):
+                assert effect.entry.outcome is Outcome.ERROR
+                self.history.waiting.append((effect.entry, False))
+            elif isinstance(effect, Fault):
+                # Only leftovers of a killed run can do this; the line stops, and its next start fetches them.
+                assert "numbers repeat" in effect.detail
+                assert self.runs > 1
+                self.start_line()
+                return
+        if self.line.state is LinkState.READY and not self.is_open:
+            self.is_open = True
+            self.counter = max(self.counter, self.line.upcoming)
+
+    def do_for_ejector(self, effects: Sequence[EjectorEffect], connection: int) -> None:
+        for effect in effects:
+            if isinstance(effect, Write):
+                self.check_written(effect.entry)
+                self.book.write(effect.entry)
+            elif isinstance(effect, Actuate):
+                assert effect.entry == self.book.ever[effect.entry.sequence], "moved, but not written"
+            elif isinstance(effect, Reply):
+                if connection == self.runs:
+                    self.to_line.append(encode(effect.message))
+            elif isinstance(effect, Prune):
+                assert effect.settled <= self.history.settled(), "deleted before the history has it"
+                self.book.prune(effect.settled)
+            elif isinstance(effect, Refused):
+                assert not self.is_perfect or "of another run" in effect.why or "before Hello" in effect.why, effect.why
+
+    is_perfect = False
+
+    def check_written(self, entry: Entry) -> None:
+        if entry.outcome is not Outcome.GOOD:
+            return
+        part = self.parts[entry.sequence]
+        assert part.judged is Outcome.GOOD, "GOOD without a judgement"
+        assert self.now <= part.deadline, "GOOD after the deadline"
+
+    # -- the line at work
+
+    @precondition(lambda self: self.is_open)
+    @rule(window_ms=st.sampled_from([5, 40, 150, 700]))
+    def a_part_comes(self, window_ms: int) -> None:
+        sequence, self.counter = self.counter, self.counter + 1
+        self.parts[sequence] = Part(self.now + window_ms * MS)
+        blank = Entry(sequence=sequence, boot=self.boot, outcome=Outcome.ERROR, reason=Reason.LATE)
+        self.do_for_line(self.line.open_part(blank, self.line_now + window_ms * MS))
+
+    @precondition(lambda self: self.unjudged())
+    @rule(data=st.data(), outcome=st.sampled_from([Outcome.GOOD, Outcome.GOOD, Outcome.REJECT, Outcome.ERROR]))
+    def a_part_is_judged(self, data: st.DataObject, outcome: Outcome) -> None:
+        sequence = data.draw(st.sampled_from(self.unjudged()))
+        self.parts[sequence].judged = outcome
+        reason = {Outcome.GOOD: None, Outcome.REJECT: Reason.ABOVE_LIMIT, Outcome.ERROR: Reason.BAD_FRAME}[outcome]
+        entry = Entry(sequence=sequence, boot=self.boot, outcome=outcome, reason=reason, score=1.0)
+        self.do_for_line(self.line.judged(entry, self.line_now))
+
+    def unjudged(self) -> list[int]:
+        """Parts that this run has in hand."""
+        return sorted(number for number in self.line._pending if number in self.parts and not self.parts[number].judged)
+
+    @rule()
+    def records_are_committed(self) -> None:
+        self.history.commit()
+
+    @rule(ms=st.sampled_from([1, 10, 45, 100, 250, 600]))
+    def time_passes(self, ms: int) -> None:
+        self.now += ms * MS
+        self.tick()
+
+    def tick(self) -> None:
+        self.do_for_line(self.line.tick(self.line_now, 0.0, self.history.settled()))
+        self.do_for_ejector(self.ejector.tick(self.ejector_now), self.runs)
+
+    # -- the transport
+
+    @precondition(lambda self: self.connections())
+    @rule(data=st.data())
+    def the_ejector_receives(self, data: st.DataObject) -> None:
+        self.deliver_to_ejector(data.draw(st.sampled_from(self.connections())))
+
+    @precondition(lambda self: self.to_line)
+    @rule()
+    def the_line_receives(self) -> None:
+        self.deliver_to_line()
+
+    @rule()
+    def everything_arrives(self) -> None:
+        """Some rounds without loss, or the line would seldom get anywhere."""
+        for _ in range(6):
+            while self.to_line or self.connections():
+                for connection in self.connections():
+                    self.deliver_to_ejector(connection)
+                if self.to_line:
+                    self.deliver_to_line()
+            self.now += 10 * MS
+            self.tick()
+
+    @precondition(lambda self: self.connections())
+    @rule(data=st.data())
+    def a_message_to_the_ejector_is_lost(self, data: st.DataObject) -> None:
+        self.to_ejector[data.draw(st.sampled_from(self.connections()))].popleft()
+
+    @precondition(lambda self: self.to_line)
+    @rule()
+    def a_message_to_the_line_is_lost(self) -> None:
+        self.to_line.popleft()
+
+    @precondition(lambda self: self.connections())
+    @rule(data=st.data())
+    def a_message_to_the_ejector_is_repeated_later(self, data: st.DataObject) -> None:
+        queue = self.to_ejector[data.draw(st.sampled_from(self.connections()))]
+        queue.append(queue[0])
+
+    @precondition(lambda self: self.to_line)
+    @rule()
+    def a_message_to_the_line_is_repeated_later(self) -> None:
+        self.to_line.append(self.to_line[0])
+
+    def connections(self) -> list[int]:
+        return [connection for connection, queue in self.to_ejector.items() if queue]
+
+    def deliver_to_ejector(self, connection: int) -> None:
+        message: FromLine = decode_from_line(self.to_ejector[connection].popleft())
+        self.do_for_ejector(self.ejector.received(message, self.ejector_now), connection)
+
+    def deliver_to_line(self) -> None:
+        message: FromEjector = decode_from_ejector(self.to_line.popleft())
+        self.do_for_line(self.line.received(message, self.line_now))
+
+    # -- kills
+
+    @rule()
+    def the_line_is_killed(self) -> None:
+        self.start_line()
+
+    @rule(doubtful=st.integers(1, 4), clock_ms=st.integers(0, 10_000))
+    def the_lines_machine_loses_power(self, doubtful: int, clock_ms: int) -> None:
+        """Its clock starts anew, and numbers that it may have given out are skipped."""
+        self.counter += doubtful
+        self.line_ahead = clock_ms * MS - self.now
+        self.start_line()
+
+    @rule()
+    def the_ejector_is_killed(self) -> None:
+        self.start_ejector()
+
+    @rule(clock_ms=st.integers(0, 10_000_000))
+    def the_ejectors_machine_restarts(self, clock_ms: int) -> None:
+        """With a clock of another beginning; the line may still have messages of the old one."""
+        self.ejector_ahead = clock_ms * MS - self.now
+        self.start_ejector()
+
+    # -- the books
+
+    @invariant()
+    def what_is_kept_as_settled_is_what_the_journal_says(self) -> None:
+        for number, (entry, acknowledged) in self.history.rows.items():
+            assert not acknowledged or entry == self.book.ever[number]
+
+    @invariant()
+    def nothing_was_deleted_that_the_history_lacks(self) -> None:
+        assert self.book.forgotten <= self.history.settled()
+
+    def teardown(self) -> None:
+        """From here on nothing is lost, and time passes: the books must come to balance."""
+        self.is_perfect = True
+        for _ in range(PATIENCE):
+            self.everything_arrives()
+            self.history.commit()
+            if self.is_open and self.line.state is LinkState.READY and not self.line.pending:
+                break
+        assert self.line.state is LinkState.READY
+        assert self.line.pending == 0
+        everyone = list(range(1, self.counter))
+        assert sorted(self.book.ever) == everyone
+        assert sorted(self.history.rows) == everyone
+        assert {number: row for number, row in self.history.rows.items() if not row[1]} == {}
+        assert {number: entry for number, (entry, _) in self.history.rows.items()} == self.book.ever
+
+
+def test_the_books_balance_and_nothing_unproven_passes_whatever_is_lost_repeated_or_killed() -> None:
+    run_state_machine_as_test(
+        LineAndEjector,
+        settings=settings(
+            max_examples=150,
+            stateful_step_count=60,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )
+
+
+def calm() -> LineAndEjector:
+    together = LineAndEjector()
+    together.everything_arrives()
+    assert together.is_open
+    return together
+
+
+def judge_all(together: LineAndEjector, outcome: Outcome) -> None:
+    for sequence in together.unjudged():
+        together.parts[sequence].judged = outcome
+        reason = None if outcome is Outcome.GOOD else Reason.ABOVE_LIMIT
+        entry = Entry(sequence=sequence, boot=together.boot, outcome=outcome, reason=reason)
+        together.do_for_line(together.line.judged(entry, together.line_now))
+
+
+def test_in_calm_weather_a_good_part_is_written_as_good() -> None:
+    """The machine above would also hold for ends that call everything an error."""
+    together = calm()
+    together.a_part_comes(150)
+    judge_all(together, Outcome.GOOD)
+    together.everything_arrives()
+    together.teardown()
+    assert [entry.outcome for entry in together.book.ever.values()] == [Outcome.GOOD]
+
+
+@pytest.mark.parametrize(
+    "kill", [LineAndEjector.the_line_is_killed, LineAndEjector.the_ejector_is_killed], ids=["line", "ejector"]
+)
+def test_a_good_that_was_written_stays_good_when_its_acknowledgement_is_lost_in_a_kill(
+    kill: Callable[[LineAndEjector], None],
+) -> None:
+    together = calm()
+    together.a_part_comes(150)
+    judge_all(together, Outcome.GOOD)
+    while together.connections():
+        together.deliver_to_ejector(together.runs)
+    together.to_line.clear()
+    kill(together)
+    together.teardown()
+    assert together.history.rows[1][0].outcome is Outcome.GOOD
+
+
+def test_a_good_that_was_only_on_its_way_when_the_line_was_killed_is_one_verdict_not_two() -> None:
+    together = calm()
+    together.a_part_comes(150)
+    judge_all(together, Outcome.GOOD)
+    together.the_line_is_killed()
+    together.teardown()
+    assert list(together.history.rows) == [1]
