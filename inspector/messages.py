@@ -59,8 +59,9 @@ class Fetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fetch"
 
 
 class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="verdict"):
-    """A verdict; `deadline_ns` is in the ejector's clock. Resent until acknowledged."""
+    """A verdict; `deadline_ns` is in the clock of this run of the ejector. Resent until acknowledged."""
 
+    ejector: str
     entry: Entry
     deadline_ns: int
 

@@ -141,7 +141,6 @@ class LineEnd:
         self._ejector = ""
         self._offset_ns: int | None = None  # ejector's clock minus ours, at most
         self._heard_ns: int | None = None
-        self._connecting_ns: int | None = None  # when the first Hello of this attempt was sent
         self._measured_ns = self._hello_ns = self._heartbeat_ns = self._fetch_ns = 0
 
     @property
@@ -184,7 +183,6 @@ class LineEnd:
             effects.append(self._change(LinkState.CONNECTING, "no word from the ejector"))
         if self.state is LinkState.CONNECTING and now >= self._hello_ns:
             self._hello_ns = now + HELLO_NS
-            self._connecting_ns = now if self._connecting_ns is None else self._connecting_ns
             effects.append(Send(Hello(VERSION, self._line, self._boot, now)))
         if self.state is not LinkState.CONNECTING and now >= self._heartbeat_ns:
             self._heartbeat_ns = now + HEARTBEAT_NS
@@ -237,7 +235,7 @@ class LineEnd:
             return []
         part.told = True
         part.resend_ns = now + (RESEND_CLOSED_NS if part.closed else RESEND_NS)
-        return [Send(Tell(part.entry, part.deadline_ns + self._offset_ns))]
+        return [Send(Tell(self._ejector, part.entry, part.deadline_ns + self._offset_ns))]
 
     def _acknowledged(self, entry: Entry) -> list[LineEffect]:
         part = self._pending.pop(entry.sequence, None)
@@ -255,8 +253,6 @@ class LineEnd:
     def _welcomed(self, message: Welcome, now: int) -> list[LineEffect]:
         if self.state is not LinkState.CONNECTING:
             return []
-        if self._connecting_ns is None or message.echo_ns < self._connecting_ns:
-            return []  # of an earlier connection: that ejector, and its clock, may be gone
         self._ejector = message.ejector
         self._measure_offset(message.echo_ns, message.now_ns, now)
         self._heartbeat_ns = now
@@ -332,7 +328,7 @@ class LineEnd:
     def _change(self, state: LinkState, detail: str) -> StateChanged:
         self.state = state
         if state is LinkState.CONNECTING:
-            self._offset_ns = self._connecting_ns = None
+            self._offset_ns = None
         return StateChanged(state, detail)
 
 
@@ -458,6 +454,8 @@ class EjectorEnd:
             return [Reply(Ack(known))]
         if self._session is None or entry.boot != self._session.boot:
             return [Refused(f"verdict {entry.sequence} of another run")]
+        if message.ejector != self._ejector:
+            return [Refused(f"verdict {entry.sequence} for another run of the ejector: its clock may be another")]
         self._session = replace(self._session, heard_ns=now)
         if entry.sequence <= self._book.span()[0]:
             return [Refused(f"verdict {entry.sequence} was settled and deleted: replayed")]

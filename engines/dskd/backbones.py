@@ -8,6 +8,7 @@ ResNet18: He et al., arXiv 1512.03385; parameter names as in torchvision.
 from __future__ import annotations
 
 import importlib.util
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +107,9 @@ def _packaged_weights(name: str, spec: TeacherSpec) -> Path:
 def _read_weights(path: Path) -> StateDict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
-        raise TrainingError(f"cannot read teacher weights {path}: {error}") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        # torch's own text would advise to load the file as a program.
+        raise TrainingError(f"cannot read teacher weights {path}; give a state dict saved by torch.save") from error
     if not isinstance(state, Mapping):
         raise TrainingError(f"{path} holds a {type(state).__name__}, not a state dict")
     return state

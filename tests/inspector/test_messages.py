@@ -44,7 +44,7 @@ entries = st.builds(
 from_line = st.one_of(
     st.builds(Hello, whole, st.text(), names, whole),
     st.builds(Fetch, whole),
-    st.builds(Tell, entries, whole),
+    st.builds(Tell, names, entries, whole),
     st.builds(Heartbeat, names, whole, st.floats(allow_nan=False, allow_infinity=False), whole),
 )
 from_ejector = st.one_of(
@@ -157,8 +157,8 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
 )
 def test_an_entry_that_no_line_would_send_is_refused(wrong: dict[str, object]) -> None:
     entry = {"sequence": 1, "boot": "b", "outcome": "GOOD", "reason": None}
-    right = msgspec.json.encode({"type": "verdict", "entry": entry, "deadline_ns": 1})
-    forged = msgspec.json.encode({"type": "verdict", "entry": {**entry, **wrong}, "deadline_ns": 1})
+    right = msgspec.json.encode({"type": "verdict", "ejector": "e", "entry": entry, "deadline_ns": 1})
+    forged = msgspec.json.encode({"type": "verdict", "ejector": "e", "entry": {**entry, **wrong}, "deadline_ns": 1})
     assert read_from_line(right) is not None
     assert read_from_line(forged) is None
 

@@ -287,14 +287,6 @@ def test_another_run_of_the_ejector_is_greeted_anew(ready: Line) -> None:
     assert only(Hello, sent(ready.tick())) != []
 
 
-def test_a_welcome_from_before_the_silence_is_not_believed(ready: Line) -> None:
-    """That ejector may be gone, and its clock with it: deadlines in it would mean nothing."""
-    asked = ready.now
-    ready.tick(SILENCE_NS / MS + 1)
-    assert ready.hear(Welcome("ejector1", asked, ready.now + 10 * OFFSET, 0, 0)) == []
-    assert ready.end.state is LinkState.CONNECTING
-
-
 def test_a_pulse_from_before_the_silence_does_not_set_the_clock(ready: Line) -> None:
     good = open_part(ready, 1, window_ms=10_000)
     ready.tick(SILENCE_NS / MS + 1)
@@ -315,7 +307,7 @@ def test_nothing_is_told_while_the_line_is_not_connected(ready: Line) -> None:
 
 def test_a_judged_part_is_told_with_its_deadline_in_the_ejectors_clock(ready: Line) -> None:
     good = open_part(ready, 1)
-    assert told(ready.judged(good)) == [Tell(good, ready.now + 100 * MS + OFFSET)]
+    assert told(ready.judged(good)) == [Tell("ejector1", good, ready.now + 100 * MS + OFFSET)]
 
 
 def test_an_unacknowledged_verdict_is_told_again(ready: Line) -> None:
@@ -575,7 +567,7 @@ def test_nothing_is_taken_before_hello(silent: Ejector, make: Make, kind: str) -
     messages: dict[str, FromLine] = {
         "heartbeat": Heartbeat("boot1", 1, 0.0, 0),
         "fetch": Fetch(0),
-        "verdict": Tell(make.entry(1), silent.now + 100 * MS),
+        "verdict": Tell("ejector1", make.entry(1), silent.now + 100 * MS),
     }
     silent.refuses(messages[kind], "before Hello")
 
@@ -599,29 +591,31 @@ def test_a_heartbeat_ends_the_fail_safe(serving: Ejector) -> None:
 
 def test_a_verdict_is_written_before_it_is_actuated_and_acknowledged(serving: Ejector, make: Make) -> None:
     deadline = serving.now + 100 * MS
-    effects = serving.hear(Tell(make.entry(1), deadline))
+    effects = serving.hear(Tell("ejector1", make.entry(1), deadline))
     assert effects == [Write(make.entry(1)), Actuate(make.entry(1), deadline), Reply(Ack(make.entry(1)))]
 
 
 def test_a_repeated_verdict_is_acknowledged_but_moves_nothing(serving: Ejector, make: Make) -> None:
-    tell = Tell(make.entry(1), serving.now + 100 * MS)
+    tell = Tell("ejector1", make.entry(1), serving.now + 100 * MS)
     serving.hear(tell)
     assert serving.hear(tell) == [Reply(Ack(make.entry(1)))]
 
 
 def test_the_first_verdict_stands_whatever_comes_later(serving: Ejector, make: Make) -> None:
-    serving.hear(Tell(make.entry(1, Outcome.REJECT), serving.now + 100 * MS))
-    assert replies(serving.hear(Tell(make.entry(1), serving.now + 100 * MS))) == [Ack(make.entry(1, Outcome.REJECT))]
+    serving.hear(Tell("ejector1", make.entry(1, Outcome.REJECT), serving.now + 100 * MS))
+    assert replies(serving.hear(Tell("ejector1", make.entry(1), serving.now + 100 * MS))) == [
+        Ack(make.entry(1, Outcome.REJECT))
+    ]
 
 
 def test_a_good_in_time_to_the_nanosecond_is_written_as_good(serving: Ejector, make: Make) -> None:
-    serving.hear(Tell(make.entry(1), serving.now))
+    serving.hear(Tell("ejector1", make.entry(1), serving.now))
     assert serving.book.entries[1].outcome is Outcome.GOOD
 
 
 @pytest.mark.parametrize("outcome", [Outcome.GOOD, Outcome.REJECT])
 def test_a_late_verdict_is_written_as_error(serving: Ejector, make: Make, outcome: Outcome) -> None:
-    effects = serving.hear(Tell(make.entry(1, outcome), serving.now - 1))
+    effects = serving.hear(Tell("ejector1", make.entry(1, outcome), serving.now - 1))
     written = serving.book.entries[1]
     assert (written.outcome, written.reason) == (Outcome.ERROR, Reason.LATE)
     assert replies(effects) == [Ack(written)]
@@ -629,12 +623,12 @@ def test_a_late_verdict_is_written_as_error(serving: Ejector, make: Make, outcom
 
 
 def test_a_late_error_keeps_its_reason(serving: Ejector, make: Make) -> None:
-    serving.hear(Tell(make.entry(1, Outcome.ERROR), serving.now - 1))
+    serving.hear(Tell("ejector1", make.entry(1, Outcome.ERROR), serving.now - 1))
     assert serving.book.entries[1].reason is Reason.ENGINE_FAULT
 
 
 def test_a_verdict_of_another_run_is_refused(serving: Ejector, make: Make) -> None:
-    serving.refuses(Tell(make.entry(1, boot="boot0"), serving.now + 100 * MS), "another run")
+    serving.refuses(Tell("ejector1", make.entry(1, boot="boot0"), serving.now + 100 * MS), "another run")
 
 
 def test_a_heartbeat_of_another_run_is_refused(serving: Ejector) -> None:
@@ -644,29 +638,34 @@ def test_a_heartbeat_of_another_run_is_refused(serving: Ejector) -> None:
 def test_messages_of_another_run_do_not_keep_the_line_alive(serving: Ejector, make: Make) -> None:
     serving.tick(SILENCE_NS / MS)
     serving.hear(Heartbeat("boot0", 1, 0.0, 0))
-    serving.hear(Tell(make.entry(1, boot="boot0"), serving.now))
+    serving.hear(Tell("ejector1", make.entry(1, boot="boot0"), serving.now))
     assert [effect.active for effect in only(FailSafe, serving.tick(1))] == [True]
 
 
+def test_a_verdict_for_another_run_of_the_ejector_is_refused(serving: Ejector, make: Make) -> None:
+    """Its deadline may be in a clock that no longer exists."""
+    serving.refuses(Tell("ejector0", make.entry(1), serving.now + 100 * MS), "another run of the ejector")
+
+
 def test_a_verdict_dated_into_the_future_is_refused(serving: Ejector, make: Make) -> None:
-    serving.refuses(Tell(make.entry(1), serving.now + MAX_WINDOW_NS + 1), "ms ahead")
+    serving.refuses(Tell("ejector1", make.entry(1), serving.now + MAX_WINDOW_NS + 1), "ms ahead")
 
 
 def test_a_verdict_of_a_deleted_part_is_refused(serving: Ejector, make: Make) -> None:
     serving.book.forgotten = 10
-    serving.refuses(Tell(make.entry(10), serving.now + 100 * MS), "replayed")
+    serving.refuses(Tell("ejector1", make.entry(10), serving.now + 100 * MS), "replayed")
 
 
 def test_a_verdict_below_those_held_is_taken_when_it_was_not_deleted(serving: Ejector, make: Make) -> None:
     """Part 2 was an overload and settled at once; part 1 is still looked at."""
-    serving.hear(Tell(make.entry(2, Outcome.ERROR), serving.now + 100 * MS))
-    serving.hear(Tell(make.entry(1), serving.now + 100 * MS))
+    serving.hear(Tell("ejector1", make.entry(2, Outcome.ERROR), serving.now + 100 * MS))
+    serving.hear(Tell("ejector1", make.entry(1), serving.now + 100 * MS))
     assert serving.book.entries[1].outcome is Outcome.GOOD
 
 
 @pytest.mark.parametrize("sequence", [0, -1])
 def test_a_number_that_no_part_has_is_refused(serving: Ejector, make: Make, sequence: int) -> None:
-    serving.refuses(Tell(make.entry(sequence), serving.now + 100 * MS), "replayed")
+    serving.refuses(Tell("ejector1", make.entry(sequence), serving.now + 100 * MS), "replayed")
 
 
 def test_entries_are_fetched_in_pages(serving: Ejector, make: Make) -> None:

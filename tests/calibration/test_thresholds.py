@@ -1,0 +1,95 @@
+"""Thresholds with a bound."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from calibration.errors import CalibrationError, UnreachableBound
+from calibration.thresholds import false_reject_bound, find_thresholds, parts_needed
+
+finite = st.floats(-1e6, 1e6)
+
+
+def alone(count: int) -> list[str]:
+    return [str(index) for index in range(count)]
+
+
+@given(st.lists(finite, min_size=1, max_size=200), st.floats(0.01, 0.5))
+def test_just_as_many_good_parts_lie_above_the_limit_as_the_evidence_says(scores: list[float], asked: float) -> None:
+    thresholds, evidence = find_thresholds(scores, alone(len(scores)), asked, 0.95)
+    assert sum(value > thresholds.review for value in scores) <= evidence.above  # fewer only by ties
+    assert thresholds.review <= thresholds.reject == max(scores)
+    assert evidence.bound <= asked or evidence.above == 0
+
+
+@given(st.integers(2, 2000), st.integers(0, 50), st.floats(0.5, 0.999))
+def test_the_bound_is_the_exact_binomial_one(parts: int, above: int, confidence: float) -> None:
+    above = min(above, parts - 1)
+    bound = false_reject_bound(parts, above, confidence)
+    # Clopper-Pearson: were the true rate the bound, so few parts above the limit would have this chance.
+    assert stats.binom.cdf(above, parts, bound) == pytest.approx(1 - confidence, rel=1e-6)
+
+
+@pytest.mark.parametrize(("asked", "needed"), [(0.01, 299), (0.001, 2995), (0.05, 59)])
+def test_the_parts_needed_are_the_fewest_that_reach_the_bound(asked: float, needed: int) -> None:
+    assert parts_needed(asked, 0.95) == needed
+    assert false_reject_bound(needed, 0, 0.95) <= asked < false_reject_bound(needed - 1, 0, 0.95)
+
+
+def test_sixty_parts_say_what_they_support() -> None:
+    _, evidence = find_thresholds(list(range(60)), alone(60), 0.01, 0.95)
+    assert evidence.sentence().startswith("60 parts: at most 4.9% false rejects, 95% confidence")
+    assert "needs at least 299 parts" in evidence.sentence()
+    assert not evidence.reaches_asked
+
+
+def test_strict_names_the_parts_that_are_missing() -> None:
+    with pytest.raises(UnreachableBound, match="collect 299 parts"):
+        find_thresholds(list(range(60)), alone(60), 0.01, 0.95, strict=True)
+    assert find_thresholds(list(range(299)), alone(299), 0.01, 0.95, strict=True)[1].reaches_asked
+
+
+def test_a_group_counts_as_one_part_with_its_largest_score() -> None:
+    scores = [1.0, 9.0, 2.0, 3.0]
+    thresholds, evidence = find_thresholds(scores, ["a", "a", "b", "c"], 0.5, 0.95)
+    assert (evidence.parts, evidence.pictures) == (3, 4)
+    assert thresholds.reject == 9.0
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "exponential", "cauchy"])
+def test_the_bound_holds_as_often_as_it_claims(distribution: str) -> None:
+    rng = np.random.default_rng(7)
+    turns, parts, asked, confidence = 1000, 100, 0.1, 0.9
+    law = {"uniform": stats.uniform, "exponential": stats.expon, "cauchy": stats.cauchy}[distribution]
+    held = 0
+    for _ in range(turns):
+        scores = law.rvs(size=parts, random_state=rng)
+        thresholds, evidence = find_thresholds([float(value) for value in scores], alone(parts), asked, confidence)
+        held += law.sf(thresholds.review) <= evidence.bound
+    # The one-sided 99.9 % limit of a share that truly is the confidence.
+    assert held >= stats.binom.ppf(0.001, turns, confidence)
+    # And not by being infinitely cautious.
+    assert held <= stats.binom.ppf(0.999, turns, confidence)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_refused(bad: float) -> None:
+    with pytest.raises(CalibrationError, match="picture 1"):
+        find_thresholds([1.0, bad], alone(2), 0.01, 0.95)
+
+
+@pytest.mark.parametrize(("asked", "confidence"), [(0, 0.95), (1, 0.95), (0.01, 0), (0.01, 1), (-1, 2)])
+def test_shares_outside_nought_and_one_are_refused(asked: float, confidence: float) -> None:
+    with pytest.raises(CalibrationError, match="between 0 and 1"):
+        find_thresholds([1.0], ["a"], asked, confidence)
+
+
+def test_no_parts_at_all_is_an_error() -> None:
+    with pytest.raises(CalibrationError, match="no good part"):
+        find_thresholds([], [], 0.01, 0.95)

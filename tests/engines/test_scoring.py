@@ -1,0 +1,125 @@
+"""Raw maps to a score."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from engines.errors import EngineError
+from engines.scoring import Map, Scoring, _smoother, fuse, learn_scoring, score, score_fused
+
+SIDES = (32, 16, 8)
+
+
+def maps_of(rng: np.random.Generator) -> tuple[Map, ...]:
+    return tuple(rng.random((side, side), np.float32) for side in SIDES)
+
+
+def plain(**changes: object) -> Scoring:
+    zero, one = np.asarray(0, np.float32), np.asarray(1, np.float32)
+    settings: dict[str, object] = {
+        "statistics": "level",
+        "means": (zero,) * 3,
+        "stds": (one,) * 3,
+        "pixel_limit": 1e9,
+    }
+    return Scoring(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+@given(st.integers(1, 40), st.integers(1, 3))
+def test_a_smoother_neither_adds_nor_loses(size: int, factor: int) -> None:
+    matrix = _smoother(size, size * factor)
+    assert matrix.shape == (size * factor, size)
+    np.testing.assert_allclose(matrix.sum(1), 1, atol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-3, 3), st.floats(-3, 3))
+def test_fusing_is_linear(seed: int, a: float, b: float) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = maps_of(rng), maps_of(rng)
+    mixed = tuple(np.float32(a) * x + np.float32(b) * y for x, y in zip(first, second))
+    expected = np.float32(a) * fuse(first, plain()) + np.float32(b) * fuse(second, plain())
+    np.testing.assert_allclose(fuse(mixed, plain()), expected, atol=1e-4)
+
+
+@given(st.sampled_from([float("nan"), float("inf")]), st.integers(0, 2), st.integers(0, 63))
+def test_a_map_that_is_not_finite_never_gives_a_finite_score(bad: float, level: int, place: int) -> None:
+    maps = maps_of(np.random.default_rng(place))
+    maps[level].flat[place] = bad
+    assert not math.isfinite(score(maps, plain()).value)
+
+
+def test_a_nan_outside_the_counted_region_is_not_overlooked_inside_it() -> None:
+    fused = np.zeros((8, 8), np.float32)
+    fused[0, 0] = np.nan
+    everything_else = np.zeros((8, 8), bool)
+    assert math.isnan(score_fused(fused, plain(ignore=everything_else)).value)
+
+
+@given(st.integers(0, 31), st.integers(0, 31))
+def test_the_peak_lies_where_the_hot_spot_was_planted(row: int, column: int) -> None:
+    maps = tuple(np.zeros((side, side), np.float32) for side in SIDES)
+    maps[0][row, column] = 100
+    x, y = score(maps, plain()).peak
+    assert abs(x - (column + 0.5) / 32) <= 1 / 32
+    assert abs(y - (row + 0.5) / 32) <= 1 / 32
+
+
+def test_what_is_ignored_does_not_count() -> None:
+    fused = np.zeros((10, 10), np.float32)
+    fused[:5] = 50
+    ignore = np.zeros((10, 10), bool)
+    ignore[:5] = True
+    seen = score_fused(fused, plain(ignore=ignore, pixel_limit=1))
+    assert seen.value == 0
+    assert seen.area == 0
+    assert seen.peak[1] > 0.5
+
+
+def test_each_zone_has_its_own_score() -> None:
+    fused = np.zeros((10, 10), np.float32)
+    fused[0, 0] = 7
+    left, right = np.zeros((10, 10), bool), np.zeros((10, 10), bool)
+    left[:, :5], right[:, 5:] = True, True
+    assert score_fused(fused, plain(zones={"left": left, "right": right})).zones == {"left": 7.0, "right": 0.0}
+
+
+def test_the_area_is_the_share_above_the_pixel_limit() -> None:
+    fused = np.zeros((10, 10), np.float32)
+    fused[:2] = 3
+    assert score_fused(fused, plain(pixel_limit=2.0)).area == pytest.approx(0.2)
+
+
+@given(npst.arrays(np.float32, (20, 20), elements=st.floats(-100, 100, width=32)))
+def test_the_score_is_the_mean_of_the_largest_hundredth(fused: Map) -> None:
+    assert score_fused(fused, plain()).value == pytest.approx(float(np.sort(fused.ravel())[-4:].mean()), abs=1e-3)
+
+
+def test_maps_of_another_bundle_are_refused() -> None:
+    maps = maps_of(np.random.default_rng(0))
+    with pytest.raises(EngineError, match="another bundle"):
+        fuse(maps[:2], plain())
+    with pytest.raises(EngineError, match="another bundle"):
+        fuse(maps, plain(means=(np.zeros((3, 3), np.float32),) * 3))
+
+
+def test_statistics_by_position_take_out_a_pattern_that_all_parts_share() -> None:
+    rng = np.random.default_rng(1)
+    pattern = maps_of(rng)
+    good = [tuple(10 * p + m for p, m in zip(pattern, maps_of(rng))) for _ in range(30)]
+    by_level, by_position = learn_scoring(good, "level"), learn_scoring(good, "position")
+    assert np.ptp(fuse(good[0], by_position)) < np.ptp(fuse(good[0], by_level))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.sampled_from(["level", "position"]))
+def test_learnt_deviations_are_always_above_zero(seed: int, count: int, statistics: str) -> None:
+    rng = np.random.default_rng(seed)
+    maps = maps_of(rng)
+    scoring = learn_scoring([maps] * count, statistics)  # type: ignore[arg-type]
+    assert all((std > 0).all() for std in scoring.stds)
+    assert math.isfinite(score(maps, scoring).value)

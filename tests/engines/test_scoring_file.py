@@ -1,0 +1,56 @@
+"""Scoring to bytes and back."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.errors import EngineError
+from engines.scoring import Scoring, learn_scoring
+from engines.scoring_file import arrays_scoring, pack_arrays, scoring_arrays, unpack_arrays
+
+
+def example() -> Scoring:
+    rng = np.random.default_rng(0)
+    learnt = learn_scoring(
+        [tuple(rng.random((side, side), np.float32) for side in (8, 4)) for _ in range(4)], "position"
+    )
+    zone = np.zeros((8, 8), bool)
+    zone[2:4] = True
+    return Scoring(learnt.statistics, learnt.means, learnt.stds, learnt.pixel_limit, ~zone, {"rim": zone})
+
+
+def test_a_scoring_comes_back_as_it_was() -> None:
+    before = example()
+    after = arrays_scoring(unpack_arrays(pack_arrays(scoring_arrays(before))))
+    assert after.statistics == before.statistics
+    assert after.pixel_limit == before.pixel_limit
+    np.testing.assert_array_equal(after.ignore, before.ignore)
+    np.testing.assert_array_equal(after.zones["rim"], before.zones["rim"])
+    for ours, theirs in zip((*before.means, *before.stds), (*after.means, *after.stds)):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_archive_give_a_named_error(data: bytes) -> None:
+    with pytest.raises(EngineError):
+        arrays_scoring(unpack_arrays(data))
+
+
+@given(st.data())
+def test_a_damaged_archive_never_raises_anything_else(data: st.DataObject) -> None:
+    raw = bytearray(pack_arrays(scoring_arrays(example())))
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    with contextlib.suppress(EngineError):
+        arrays_scoring(unpack_arrays(bytes(raw)))
+
+
+def test_a_deviation_of_zero_is_refused() -> None:
+    arrays = scoring_arrays(example())
+    arrays["std0"] = np.zeros_like(arrays["std0"])
+    with pytest.raises(EngineError, match="not above zero"):
+        arrays_scoring(arrays)

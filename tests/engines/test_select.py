@@ -1,0 +1,53 @@
+"""What select parts decide."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engines.scoring import Map
+from engines.select import auroc, choose_scoring, choose_statistics
+
+scores = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=12)
+
+
+@given(scores, scores)
+def test_auroc_is_the_share_of_pairs_in_the_right_order(good: list[float], bad: list[float]) -> None:
+    pairs = [(b > g) + 0.5 * (b == g) for g in good for b in bad]
+    assert math.isclose(auroc(good, bad), sum(pairs) / len(pairs), abs_tol=1e-12)
+
+
+def test_auroc_of_nothing_is_no_number() -> None:
+    assert math.isnan(auroc([], [1.0]))
+
+
+def parts(count: int, pattern_strength: float, seed: int) -> tuple[list[tuple[Map]], list[tuple[Map]]]:
+    """Good maps over a common pattern, and the same with a spot that is faint beside it."""
+    rng = np.random.default_rng(seed)
+    pattern = pattern_strength * rng.random((32, 32), np.float32)
+    clean = [(pattern + rng.random((32, 32), np.float32),) for _ in range(count)]
+    painted = []
+    for (level,) in clean:
+        spotted = level.copy()
+        row, column = rng.integers(4, 28, 2)
+        spotted[row - 2 : row + 2, column - 2 : column + 2] += 2.0
+        painted.append((spotted,))
+    return clean, painted
+
+
+def test_parts_that_share_a_pattern_get_statistics_by_position() -> None:
+    assert choose_statistics(*parts(24, 20.0, 0)) == "position"
+
+
+def test_a_tie_and_too_few_parts_get_statistics_by_level() -> None:
+    clean, _ = parts(24, 0.0, 1)
+    assert choose_statistics(clean, clean) == "level"
+    assert choose_statistics(*parts(4, 20.0, 2)) == "level"
+
+
+def test_the_chosen_scoring_is_learnt_from_all_clean_parts() -> None:
+    clean, painted = parts(12, 20.0, 3)
+    assert choose_scoring(clean, painted).means[0].shape == (32, 32)
