@@ -13,7 +13,14 @@ import hypothesis.strategies as st
 import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from inspector import protocol
 from inspector.inspection import Outcome, Reason
@@ -102,6 +109,14 @@ class Part:
     judged: Outcome | None = None
 
 
+KILLS = ("line", "line's machine", "ejector", "ejector's machine")
+JUMPS_MS = (-1_000_000, -1_000, -100, 100, 1_000_000)
+Coming = tuple[int, Outcome | None]  # window in ms, and what the part is judged at once; None: later, or never
+BATCHES = st.lists(
+    st.tuples(st.sampled_from([5, 40, 150, 700]), st.sampled_from([Outcome.GOOD, *Outcome, None])),
+    min_size=1,
+    max_size=3,
+)
 FATES = ("one arrives", "all arrive", "one is lost", "all are lost", "one is repeated later")
 
 
@@ -120,7 +135,7 @@ class LineAndEjector(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = 10_000 * MS  # true time; each end has a clock of its own
-        self.line_ahead, self.ejector_ahead = 3_000 * MS, 7_000_000 * MS
+        self.line_ahead, self.ejector_ahead = 10**9 * MS, 10**10 * MS
         self.book, self.history = Book(), History()
         self.counter = 1
         self.parts: dict[int, Part] = {}
@@ -196,17 +211,24 @@ class LineAndEjector(RuleBasedStateMachine):
         assert part.judged is Outcome.GOOD, "GOOD without a judgement"
         assert self.now <= part.deadline, "GOOD after the deadline"
 
+    @initialize(connected=st.booleans(), coming=BATCHES)
+    def the_day_begins(self, connected: bool, coming: list[Coming]) -> None:
+        if connected:
+            self.everything_arrives()
+            self.parts_come(coming)
+
     # -- the line at work
 
     @precondition(lambda self: self.is_open)
-    @rule(window_ms=st.sampled_from([5, 40, 150, 700]), outcome=st.sampled_from([None, *Outcome, Outcome.GOOD]))
-    def a_part_comes(self, window_ms: int, outcome: Outcome | None) -> None:
-        sequence, self.counter = self.counter, self.counter + 1
-        self.parts[sequence] = Part(self.now + window_ms * MS)
-        blank = Entry(sequence=sequence, boot=self.boot, outcome=Outcome.ERROR, reason=Reason.LATE)
-        self.do_for_line(self.line.open_part(blank, self.line_now + window_ms * MS))
-        if outcome:
-            self.judge(sequence, outcome)
+    @rule(coming=BATCHES)
+    def parts_come(self, coming: list[Coming]) -> None:
+        for window_ms, outcome in coming:
+            sequence, self.counter = self.counter, self.counter + 1
+            self.parts[sequence] = Part(self.now + window_ms * MS)
+            blank = Entry(sequence=sequence, boot=self.boot, outcome=Outcome.ERROR, reason=Reason.LATE)
+            self.do_for_line(self.line.open_part(blank, self.line_now + window_ms * MS))
+            if outcome:
+                self.judge(sequence, outcome)
 
     @precondition(lambda self: self.unjudged())
     @rule(place=st.integers(0, 9), outcome=st.sampled_from(Outcome))
@@ -293,29 +315,21 @@ class LineAndEjector(RuleBasedStateMachine):
 
     # -- kills
 
-    @rule(back_on=st.booleans())
-    def the_line_is_killed(self, back_on: bool) -> None:
-        self.start_line()
-        if back_on:
-            self.everything_arrives()
-
-    @rule(doubtful=st.integers(1, 4), clock_ms=st.integers(0, 10_000))
-    def the_lines_machine_loses_power(self, doubtful: int, clock_ms: int) -> None:
-        """Its clock starts anew, and numbers that it may have given out are skipped."""
-        self.counter += doubtful
-        self.line_ahead = clock_ms * MS - self.now
-        self.start_line()
-
-    @rule()
-    def the_ejector_is_killed(self) -> None:
-        self.start_ejector()
-
-    @rule(jump_ms=st.sampled_from([-3_000_000, -1_000, -100, 100, 3_000_000]), connect=st.booleans())
-    def the_ejectors_machine_restarts(self, jump_ms: int, connect: bool) -> None:
-        """With a clock of another beginning; the line may still have messages of the old one."""
-        self.ejector_ahead += jump_ms * MS
-        self.start_ejector()
-        if connect:
+    @rule(who=st.sampled_from(KILLS), back_on=st.booleans(), jump_ms=st.sampled_from(JUMPS_MS))
+    def something_is_killed(self, who: str, back_on: bool, jump_ms: int) -> None:
+        """A machine that restarts has a clock of another beginning; a line's skips numbers that are in doubt."""
+        if who == "line":
+            self.start_line()
+        elif who == "line's machine":
+            self.counter += 3
+            self.line_ahead += jump_ms * MS
+            self.start_line()
+        elif who == "ejector":
+            self.start_ejector()
+        else:
+            self.ejector_ahead += jump_ms * MS
+            self.start_ejector()
+        if back_on:  # what is still on its way to the line arrives later
             self.now += SILENCE_NS + MS
             self.tick()
             self.all_to_the_ejector()
@@ -354,7 +368,7 @@ def test_the_books_balance_and_nothing_unproven_passes_whatever_is_lost_repeated
     run_state_machine_as_test(
         LineAndEjector,
         settings=settings(
-            max_examples=300,
+            max_examples=500,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
@@ -372,7 +386,7 @@ def calm() -> LineAndEjector:
 def test_in_calm_weather_a_good_part_is_written_as_good() -> None:
     """The machine above would also hold for ends that call everything an error."""
     together = calm()
-    together.a_part_comes(150, Outcome.GOOD)
+    together.parts_come([(150, Outcome.GOOD)])
     together.everything_arrives()
     together.teardown()
     assert [entry.outcome for entry in together.book.ever.values()] == [Outcome.GOOD]
@@ -381,20 +395,20 @@ def test_in_calm_weather_a_good_part_is_written_as_good() -> None:
 @pytest.mark.parametrize("who", ["line", "ejector"])
 def test_a_good_that_was_written_stays_good_when_its_acknowledgement_is_lost_in_a_kill(who: str) -> None:
     together = calm()
-    together.a_part_comes(150, Outcome.GOOD)
+    together.parts_come([(150, Outcome.GOOD)])
     together.all_to_the_ejector()
     together.to_line.clear()
     if who == "line":
-        together.the_line_is_killed(False)
+        together.start_line()
     else:
-        together.the_ejector_is_killed()
+        together.start_ejector()
     together.teardown()
     assert together.history.rows[1][0].outcome is Outcome.GOOD
 
 
 def test_a_good_that_was_only_on_its_way_when_the_line_was_killed_is_one_verdict_not_two() -> None:
     together = calm()
-    together.a_part_comes(150, Outcome.GOOD)
-    together.the_line_is_killed(False)
+    together.parts_come([(150, Outcome.GOOD)])
+    together.start_line()
     together.teardown()
     assert list(together.history.rows) == [1]
