@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -58,7 +59,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
         EngineError, CalibrationError, InspectorError: it can't start; nothing was judged.
         LineStopped: it had to stop; what was judged is settled or will be at the next start.
     """
-    clock, boot, pulses = SystemClock(), uuid.uuid4().hex, Pulses(SystemClock())
+    clock = SystemClock()
     faults: list[str] = []
 
     def stop_for(fault: str) -> None:
@@ -67,71 +68,95 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
 
     with ExitStack() as stack:
         stack.enter_context(_no_thread_dies_in_silence(stop_for))
-        data_dir = config.line.data_dir
-        stack.enter_context(locked(data_dir))
-        recipe, bundle = product(data_dir, config.line.product).active()
+        stack.enter_context(locked(config.line.data_dir))
+        recipe, bundle = product(config.line.data_dir, config.line.product).active()
         detector = open_engine(config, recipe, bundle)
         stack.callback(detector.close)
-        database = open_for_writing(data_file(data_dir))
-        stack.callback(database.dispose)
-        session = Session(
-            boot, config.line.name, clock.utc_us(), recipe.product, config.camera.name, detector.engine, __version__
-        )
-        writer = HistoryWriter(database, session, recipe)
-        numbers = SequenceFile(data_dir / "sequence")
-        stack.callback(numbers.close)
+        pulses = Pulses(clock)
+        books = _open_books(config, recipe, detector.engine, pulses, stop_for, stack)
+        stack.callback(_finish, books, config, faults)
+        if _wait_for_ejector(books.link, config.ejector.endpoint, stopping, notifier):
+            books.catch_up()
+            acquisition = _open_camera(config, books, pulses, stop_for, stack)
+            beat = pulses.register("inference", LIMIT_S["inference"])
+            line = Line(acquisition.parts, detector, recipe, books.link, clock, beat)
+            worker = threading.Thread(target=line.run, name="inference", daemon=True)
+            stack.callback(worker.join, LIMIT_S["inference"])
+            acquisition.start()
+            worker.start()
+            notifier.ready(f"{recipe.product} on {detector.engine}, part {books.numbers.upcoming}")
+            log.info("ready", product=recipe.product, engine=detector.engine, sequence=books.numbers.upcoming)
+            supervise(worker, pulses, notifier, stopping, books.numbers.reserve_ahead)
+            notifier.stopping()
+            # The queue's end marker lets the line finish the parts it has; none is left without a verdict.
+            acquisition.stop()
+    if faults:
+        raise LineStopped(faults[0])
 
-        settled = writer.settled()
-        recorder = Recorder(writer, settled, stop_for, pulses.register("recorder", LIMIT_S["recorder"]))
-        end = LineEnd(config.line.name, boot, settled, numbers.upcoming, writer.expired())
-        link = RejectLink(
-            endpoint=config.ejector.endpoint,
-            boot=boot,
-            end=end,
-            clock=clock,
-            record=recorder.submit,
-            settled=lambda: recorder.settled,
-            loop_age_ms=lambda: pulses.age_ms("inference"),
-            on_fault=stop_for,
-            beat=pulses.register("link", LIMIT_S["link"]),
-        )
-        recorder.start()
-        link.start()
-        stack.callback(_finish, link, recorder, config, faults)
-        if not _wait_for_ejector(link, config.ejector.endpoint, stopping, notifier):
-            _raise_faults(faults)
-            return
-        numbers.skip_to(link.upcoming)
-        numbers.reserve_ahead()
 
-        camera = make_camera(config.camera)
-        camera.open()
-        acquisition = Acquisition(
-            camera=camera,
-            numbers=numbers,
-            link=link,
-            window_ms=config.ejector.window_ms,
-            capacity=config.line.queue,
-            stop_after=config.line.stop_after,
-            on_fault=stop_for,
-            beat=pulses.register("acquisition", LIMIT_S["acquisition"]),
-            on_end=lambda: pulses.retire("acquisition"),
-        )
-        stack.callback(acquisition.close)
-        beat = pulses.register("inference", LIMIT_S["inference"])
-        line = Line(acquisition.parts, detector, recipe, link, clock, beat)
-        worker = threading.Thread(target=line.run, name="inference", daemon=True)
-        stack.callback(worker.join, LIMIT_S["inference"])
-        acquisition.start()
-        worker.start()
-        status = f"{recipe.product} on {detector.engine}, part {numbers.upcoming}"
-        notifier.ready(status)
-        log.info("ready", product=recipe.product, engine=detector.engine, sequence=numbers.upcoming, boot=boot)
-        supervise(worker, pulses, notifier, stopping, numbers.reserve_ahead)
-        notifier.stopping()
-        # The queue's end marker lets the line finish the parts it has; none is left without a verdict.
-        acquisition.stop()
-    _raise_faults(faults)
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """What makes the books balance: numbers, link and recorder."""
+
+    numbers: SequenceFile
+    link: RejectLink
+    recorder: Recorder
+
+    def catch_up(self) -> None:
+        """Begin where journal and history together end; the link is ready."""
+        self.recorder.skip_to(self.link.settled)
+        self.numbers.skip_to(self.link.upcoming)
+        self.numbers.reserve_ahead()
+
+
+def _open_books(
+    config: Config, recipe: Recipe, engine: str, pulses: Pulses, stop_for: Callable[[str], None], stack: ExitStack
+) -> _Books:
+    """Open history and numbers, start recorder and link; the link begins to settle what earlier runs left open."""
+    clock, boot, data_dir = SystemClock(), uuid.uuid4().hex, config.line.data_dir
+    database = open_for_writing(data_file(data_dir))
+    stack.callback(database.dispose)
+    session = Session(boot, config.line.name, clock.utc_us(), recipe.product, config.camera.name, engine, __version__)
+    writer = HistoryWriter(database, session, recipe)
+    numbers = SequenceFile(data_dir / "sequence")
+    stack.callback(numbers.close)
+    settled = writer.settled()
+    recorder = Recorder(writer, settled, stop_for, pulses.register("recorder", LIMIT_S["recorder"]))
+    link = RejectLink(
+        endpoint=config.ejector.endpoint,
+        boot=boot,
+        end=LineEnd(config.line.name, boot, settled, numbers.upcoming, writer.expired()),
+        clock=clock,
+        record=recorder.submit,
+        settled=lambda: recorder.settled,
+        loop_age_ms=lambda: pulses.age_ms("inference"),
+        on_fault=stop_for,
+        beat=pulses.register("link", LIMIT_S["link"]),
+    )
+    recorder.start()
+    link.start()
+    return _Books(numbers, link, recorder)
+
+
+def _open_camera(
+    config: Config, books: _Books, pulses: Pulses, stop_for: Callable[[str], None], stack: ExitStack
+) -> Acquisition:
+    """Open the camera and give it to its thread, not yet started."""
+    camera = make_camera(config.camera)
+    camera.open()
+    acquisition = Acquisition(
+        camera=camera,
+        numbers=books.numbers,
+        link=books.link,
+        window_ms=config.ejector.window_ms,
+        capacity=config.line.queue,
+        stop_after=config.line.stop_after,
+        on_fault=stop_for,
+        beat=pulses.register("acquisition", LIMIT_S["acquisition"]),
+        on_end=lambda: pulses.retire("acquisition"),
+    )
+    stack.callback(acquisition.close)
+    return acquisition
 
 
 def supervise(
@@ -247,15 +272,10 @@ def _wait_for_ejector(link: RejectLink, endpoint: str, stopping: threading.Event
     return False
 
 
-def _finish(link: RejectLink, recorder: Recorder, config: Config, faults: list[str]) -> None:
+def _finish(books: _Books, config: Config, faults: list[str]) -> None:
     """Settle what is open, then write what is waiting."""
-    if not link.drain(config.ejector.window_ms / 1000 + DRAIN_S):
+    if not books.link.drain(config.ejector.window_ms / 1000 + DRAIN_S):
         log.warning("some parts are not acknowledged; the next start settles them")
-    link.close()
-    if not recorder.close():
+    books.link.close()
+    if not books.recorder.close():
         faults.append("the database did not take every verdict; the ejector's journal has them, see the log")
-
-
-def _raise_faults(faults: list[str]) -> None:
-    if faults:
-        raise LineStopped(faults[0])

@@ -41,7 +41,7 @@ Input = Literal["solar_cells", "synthetic"]
 
 SEED = 7
 ASKED, CONFIDENCE = 0.05, 0.95
-STEPS = {"solar_cells": 300, "synthetic": 120}  # parts drawn by rule are learnt sooner than real ones
+STEPS = {"solar_cells": 300, "synthetic": 80}  # parts drawn by rule are learnt sooner than real ones
 FIT, SELECT, CALIBRATE = 240, 48, 125  # 124 is the fewest that support 5 % with two parts above the limit
 SYNTHETIC_FIT = 160
 SYNTHETIC_PARTS, SYNTHETIC_DEFECTS = 400, 0.3

@@ -38,13 +38,14 @@ class BaslerCamera:
         self._converter: Any = None
         self._last_block: int | None = None
         self._lost: deque[Capture] = deque()
+        self._is_overdue = False  # a trigger's picture may still come
 
     def open(self) -> None:
         try:
             self._camera = pylon.InstantCamera(pylon.TlFactory.GetInstance().CreateDevice(self._find()))
             self._camera.Open()
             self._apply_settings()
-            self._last_block = None
+            self._last_block, self._is_overdue = None, False
             self._camera.StartGrabbing(pylon.GrabStrategy_OneByOne)
         except CameraError:
             self.close()
@@ -74,6 +75,9 @@ class BaslerCamera:
             pass  # already gone: that is what closing is for
 
     def _triggered(self, timeout_s: float) -> Capture | None:
+        if self._is_overdue:
+            # It would be taken for the next part's, and every later one for the part after its own.
+            raise CameraError(f"camera {self.name} owes a picture; opened again, pictures and triggers are in step")
         if not self._pacer.wait(timeout_s):
             return None
         if not self._camera.WaitForFrameTriggerReady(PICTURE_TIMEOUT_MS, pylon.TimeoutHandling_Return):
@@ -84,8 +88,10 @@ class BaslerCamera:
             capture = self._take(PICTURE_TIMEOUT_MS, now_ns, now_us)
         except genicam.GenericException as error:
             # The part was triggered: it is counted, and the loss shows at the next grab.
+            self._is_overdue = True
             return CameraFault(self.name, None, now_ns, now_us, Reason.GRAB_FAILED, _text(error))
         if capture is None:
+            self._is_overdue = True
             detail = f"no picture {PICTURE_TIMEOUT_MS} ms after the trigger"
             return CameraFault(self.name, None, now_ns, now_us, Reason.GRAB_FAILED, detail)
         return capture

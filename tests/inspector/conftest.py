@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,10 @@ import pytest
 from calibration.recipe import Recipe
 from calibration.thresholds import Evidence, Thresholds
 from engines.scoring import Score, Scoring
+from inspector.clock import SystemClock
+from inspector.drivers import SimulatedDriver
+from inspector.ejector import Ejector
+from inspector.errors import InspectorError
 from inspector.inspection import (
     Band,
     Capture,
@@ -26,9 +32,15 @@ from inspector.inspection import (
     Timings,
     Verdict,
 )
+from inspector.journal import Journal
 from inspector.messages import Entry
+from inspector.protocol import LineEnd
+from inspector.reject import RejectLink
+
+Until = Callable[[Callable[[], bool], str], None]
 
 REVIEW, REJECT = 2.0, 3.0
+NO_ENTRIES: Mapping[int, Entry] = {}
 WAIT_S = 20.0  # before a test gives up; what it waits for takes milliseconds
 
 
@@ -141,6 +153,102 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         pause.wait(0.002)
 
 
+class Plant:
+    """One ejector and one line, each of which can be stopped and started anew."""
+
+    def __init__(
+        self, folder: Path, endpoint: str, make: Make, until: Callable[[Callable[[], bool], str], None]
+    ) -> None:
+        self.folder, self.endpoint, self.make, self.until = folder, endpoint, make, until
+        self.clock = SystemClock()
+        self.driver = SimulatedDriver()
+        self.journal: Journal | None = None
+        self.ejector: Ejector | None = None
+        self.link: RejectLink | None = None
+        self.records: list[Record] = []
+        self.faults: list[str] = []
+        self.errors: list[InspectorError] = []
+        self.settled = 0
+        self._thread: threading.Thread | None = None
+
+    # -- the ejector
+
+    def start_ejector(self) -> Ejector:
+        self.journal = Journal(self.folder / "journal")
+        ejector = Ejector(self.endpoint, "line1", self.journal, self.driver, self.clock)
+        listening = threading.Event()
+
+        def run() -> None:
+            try:
+                ejector.run(on_listening=listening.set)
+            except InspectorError as error:
+                self.errors.append(error)
+
+        self._thread = threading.Thread(target=run)
+        self._thread.start()
+        assert listening.wait(20)
+        self.ejector = ejector
+        return ejector
+
+    def stop_ejector(self) -> None:
+        if self.ejector and self.journal and self._thread:
+            self.ejector.stop()
+            self._thread.join(20)
+            self.journal.close()
+            self.ejector = None
+
+    # -- the line
+
+    def start_line(
+        self, boot: str = "boot1", settled: int = 0, upcoming: int = 1, expired: Mapping[int, Entry] = NO_ENTRIES
+    ) -> RejectLink:
+        self.settled = settled
+        self.link = RejectLink(
+            endpoint=self.endpoint,
+            boot=boot,
+            end=LineEnd("line1", boot, settled, upcoming, expired),
+            clock=self.clock,
+            record=self.records.append,
+            settled=lambda: self.settled,
+            loop_age_ms=lambda: 0.0,
+            on_fault=self.faults.append,
+            beat=lambda: None,
+        )
+        self.link.start()
+        return self.link
+
+    def stop_line(self) -> None:
+        if self.link:
+            self.link.close()
+
+    def part(self, sequence: int, window_ms: float) -> Part:
+        part = self.make.part(sequence, self.make.frame(sequence, self.clock.now_ns()), window_ms)
+        assert self.link is not None
+        self.link.open_part(part)
+        return part
+
+    def judge(self, part: Part, outcome: Outcome = Outcome.GOOD, value: float = 1.5) -> None:
+        assert self.link is not None
+        self.link.send(part, self.make.inspection(part, value), self.make.verdict(part.sequence, outcome))
+
+    # -- what came of it
+
+    def last(self, sequence: int) -> Record | None:
+        return next((record for record in reversed(self.records) if record.sequence == sequence), None)
+
+    def settle(self, sequence: int) -> Record:
+        """Wait for the acknowledgement of a part."""
+
+        def is_settled() -> bool:
+            record = self.last(sequence)
+            return record is not None and record.acknowledged
+
+        self.until(is_settled, f"part {sequence} is settled")
+        record = self.last(sequence)
+        assert record is not None
+        return record
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
@@ -157,5 +265,29 @@ def make() -> Make:
 
 
 @pytest.fixture(scope="session")
-def until() -> Callable[[Callable[[], bool], str], None]:
+def until() -> Until:
     return wait_until
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="li") as folder:  # a socket's path may have 107 characters at most
+        yield f"ipc://{folder}/link"
+
+
+@pytest.fixture
+def plant(
+    tmp_path: Path, endpoint: str, make: Make, until: Callable[[Callable[[], bool], str], None]
+) -> Iterator[Plant]:
+    plant = Plant(tmp_path, endpoint, make, until)
+    yield plant
+    plant.stop_line()
+    plant.stop_ejector()
+
+
+@pytest.fixture
+def running(plant: Plant) -> Plant:
+    """Both are there, and the line is ready."""
+    plant.start_ejector()
+    assert plant.start_line().wait_ready(20)
+    return plant

@@ -11,7 +11,7 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_the_synthetic_demo_balances_and_finds_the_defects(tmp_path: Path) -> None:
     call = [
         sys.executable,

@@ -20,7 +20,7 @@ from calibration.recipe import Recipe, save_recipe
 from engines.bundle import Bundle, save_bundle
 
 PARTS = 2000
-RATE_HZ = 600
+RATE_HZ = 1000
 RIG = Path(__file__).parent / "rigged_line.py"
 
 

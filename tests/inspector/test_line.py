@@ -1,0 +1,173 @@
+"""The loop fails closed: whatever happens to a part, it gets a verdict, and only a finished judgement is GOOD."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from calibration.recipe import Recipe
+from engines.detector import Anomaly
+from engines.errors import EngineError, ImageError
+from engines.image import Image
+from inspector.inspection import CameraFault, Outcome, Part, Reason
+from inspector.line import Line
+
+if TYPE_CHECKING:
+    from tests.inspector.conftest import FakeClock, FakeLink, Make
+
+
+@dataclass
+class FakeDetector:
+    """Gives maps of one value, or raises; by the number of the picture."""
+
+    value: float = 0.0
+    raises: dict[int, BaseException] = field(default_factory=dict)
+    shape: tuple[int, int] = (8, 8)
+    seen: int = 0
+    on_detect: Callable[[], None] = lambda: None
+
+    def detect(self, image: Image) -> Anomaly:
+        self.seen += 1
+        self.on_detect()
+        if self.seen in self.raises:
+            raise self.raises[self.seen]
+        return Anomaly((np.full(self.shape, self.value, np.float32),), 1.5, 2.5)
+
+
+def run(
+    parts: list[Part], detector: FakeDetector, link: FakeLink, clock: FakeClock, recipe: Recipe
+) -> Callable[[], None]:
+    waiting: queue.Queue[Part | None] = queue.Queue()
+    for part in parts:
+        waiting.put(part)
+    waiting.put(None)
+    line = Line(waiting, detector, recipe, link, clock, lambda: None)
+    line.run()
+    return line.stop
+
+
+def test_a_finished_judgement_below_the_limit_is_good(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    run([make.part(1)], FakeDetector(value=1.0), link, clock, make.recipe())
+    assert [(verdict.sequence, verdict.outcome) for verdict in link.verdicts] == [(1, Outcome.GOOD)]
+
+
+def test_a_score_above_the_limit_is_a_reject(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    run([make.part(1)], FakeDetector(value=9.0), link, clock, make.recipe())
+    assert link.verdicts[0].outcome is Outcome.REJECT
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("odd"),
+        EngineError("wrong maps"),
+        MemoryError(),
+        ZeroDivisionError("division by zero"),
+        StopIteration(),
+        queue.Empty(),
+        AssertionError("never"),
+        RecursionError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_the_detector_raises_is_an_error_of_that_part_and_the_line_goes_on(
+    make: Make, link: FakeLink, clock: FakeClock, error: Exception
+) -> None:
+    parts = [make.part(1), make.part(2), make.part(3)]
+    run(parts, FakeDetector(raises={2: error}), link, clock, make.recipe())
+    assert [verdict.outcome for verdict in link.verdicts] == [Outcome.GOOD, Outcome.ERROR, Outcome.GOOD]
+    assert link.verdicts[1].reason is Reason.ENGINE_FAULT
+    assert type(error).__name__ in link.verdicts[1].detail
+
+
+def test_a_frame_of_the_wrong_size_is_a_bad_frame_that_says_which(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    detector = FakeDetector(raises={1: ImageError("frame of (4, 4) px")})
+    run([make.part(1)], detector, link, clock, make.recipe())
+    verdict = link.verdicts[0]
+    assert (verdict.outcome, verdict.reason, verdict.detail) == (Outcome.ERROR, Reason.BAD_FRAME, "frame of (4, 4) px")
+
+
+def test_maps_of_another_bundle_are_an_error(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    class TwoLevels(FakeDetector):
+        def detect(self, image: Image) -> Anomaly:
+            level = np.zeros((8, 8), np.float32)
+            return Anomaly((level, level), 0.0, 0.0)
+
+    run([make.part(1)], TwoLevels(), link, clock, make.recipe())
+    assert (link.verdicts[0].outcome, link.verdicts[0].reason) == (Outcome.ERROR, Reason.ENGINE_FAULT)
+
+
+@pytest.mark.parametrize("reason", [Reason.LOST_FRAME, Reason.GRAB_FAILED])
+def test_a_camera_fault_passes_its_reason_on_without_a_look_at_the_engine(
+    make: Make, link: FakeLink, clock: FakeClock, reason: Reason
+) -> None:
+    fault = CameraFault("camera", 1, 1_000_000_000, 1, reason, "no picture")
+    detector = FakeDetector()
+    run([make.part(1, fault)], detector, link, clock, make.recipe())
+    verdict = link.verdicts[0]
+    assert (verdict.outcome, verdict.reason, verdict.detail) == (Outcome.ERROR, reason, "no picture")
+    assert detector.seen == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_maps_that_are_not_finite_are_an_error(make: Make, link: FakeLink, clock: FakeClock, value: float) -> None:
+    run([make.part(1)], FakeDetector(value=value), link, clock, make.recipe())
+    assert (link.verdicts[0].outcome, link.verdicts[0].reason) == (Outcome.ERROR, Reason.NOT_FINITE)
+
+
+def test_one_nan_in_a_map_of_zeros_is_an_error(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    class OneNan(FakeDetector):
+        def detect(self, image: Image) -> Anomaly:
+            level = np.zeros((64, 64), np.float32)
+            level[5, 7] = np.nan
+            return Anomaly((level,), 0.0, 0.0)
+
+    run([make.part(1)], OneNan(), link, clock, make.recipe())
+    assert (link.verdicts[0].outcome, link.verdicts[0].reason) == (Outcome.ERROR, Reason.NOT_FINITE)
+
+
+def test_the_inspection_says_where_the_time_went(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    clock.advance(7)
+    detector = FakeDetector(on_detect=lambda: clock.advance(5))
+    run([make.part(1)], detector, link, clock, make.recipe())
+    inspection = link.sent[0][1]
+    assert inspection is not None
+    assert (inspection.timings.queue_ms, inspection.timings.prepare_ms, inspection.timings.infer_ms) == (7.0, 1.5, 2.5)
+    assert inspection.finished_ns == clock.now_ns()
+
+
+def test_every_part_gets_exactly_one_verdict_in_order(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    run([make.part(number) for number in range(1, 50)], FakeDetector(), link, clock, make.recipe())
+    assert [verdict.sequence for verdict in link.verdicts] == list(range(1, 50))
+
+
+def test_stop_ends_the_loop_after_the_part_in_hand(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    waiting: queue.Queue[Part | None] = queue.Queue()
+    waiting.put(make.part(1))
+    waiting.put(make.part(2))
+    detector = FakeDetector()
+    line = Line(waiting, detector, make.recipe(), link, clock, lambda: None)
+    detector.on_detect = line.stop
+    line.run()
+    assert [verdict.sequence for verdict in link.verdicts] == [1]
+
+
+def test_waiting_for_parts_that_do_not_come_counts_as_rounds(
+    make: Make, link: FakeLink, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspector.line.WAIT_S", 0.001)
+    beats = threading.Semaphore(0)
+    waiting: queue.Queue[Part | None] = queue.Queue()
+    line = Line(waiting, FakeDetector(), make.recipe(), link, clock, beats.release)
+    thread = threading.Thread(target=line.run)
+    thread.start()
+    assert all(beats.acquire(timeout=20) for _ in range(3))
+    line.stop()
+    thread.join(20)
+    assert not thread.is_alive()
