@@ -54,8 +54,11 @@ venv=$root$prefix
 etc=$root/etc
 
 echo "program: $venv"
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then # missing, or left behind by an interrupted run
-    "$python" -m venv "$venv" || fail "cannot make $venv; on Debian: apt install python3-venv"
+if [ ! -e "$venv/pyvenv.cfg" ] && [ -n "$(ls -A "$venv" 2>/dev/null)" ]; then
+    fail "$venv is in use by something else; empty it, or give another --prefix"
+fi
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then # not there, or left broken by an interrupted run
+    "$python" -m venv --clear "$venv" || fail "cannot make $venv; on Debian: apt install python3-venv"
 fi
 if [ $site_packages = yes ] && ! grep -q '^include-system-site-packages = true' "$venv/pyvenv.cfg"; then
     "$python" -m venv --system-site-packages "$venv"

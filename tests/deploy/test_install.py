@@ -86,6 +86,7 @@ def test_a_virtual_environment_that_an_interrupted_run_left_broken_is_made_again
     broken = tmp_path / PREFIX[1:] / "bin"
     broken.mkdir(parents=True)
     shutil.copy("/bin/false", broken / "python")
+    (broken.parent / "pyvenv.cfg").touch()
     again = install("--root", str(tmp_path), "--prefix", PREFIX, "--system-site-packages", *QUICK)
     assert again.returncode == 0, again.stderr
     assert (broken / "inspector").exists()
@@ -117,6 +118,16 @@ def test_a_wrong_option_is_refused_by_name_and_nothing_is_placed(
     assert refused.returncode == 2
     assert named in refused.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prefix_that_is_in_use_by_something_else_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / PREFIX[1:] / "bin" / "precious"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    refused = install("--root", str(tmp_path), "--prefix", PREFIX, *QUICK)
+    assert refused.returncode == 1
+    assert "another --prefix" in refused.stderr
+    assert file.exists()
 
 
 def test_help_names_every_option() -> None:
