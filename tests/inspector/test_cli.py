@@ -26,6 +26,8 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Run the command line in this process: exit code, standard output, standard error."""
+    # The log would keep this test's standard error for the tests after it.
+    monkeypatch.setattr("inspector.cli.set_up_log", lambda: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
