@@ -4,8 +4,25 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
+
+
+class _Forgiving:
+    """Standard error, or nothing where that can't be written: a full disk under the log must not cost a verdict."""
+
+    def write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+        except (OSError, ValueError):
+            pass  # there is nowhere left to say so
+
+    def flush(self) -> None:
+        try:
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            pass
 
 
 def set_up_log(verbose: bool = False) -> None:
@@ -18,6 +35,6 @@ def set_up_log(verbose: bool = False) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _Forgiving())),
         cache_logger_on_first_use=True,
     )

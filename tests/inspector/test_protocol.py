@@ -190,9 +190,8 @@ def test_the_next_page_is_fetched_after_the_last_entry(make: Make) -> None:
     line = new_line(upcoming=3)
     line.welcome(last=2)
     assert sent(line.hear(Entries(0, [make.entry(1)], True))) == [Fetch(1)]
-    assert line.end.state is LinkState.RECOVERING
-    line.hear(Entries(1, [make.entry(2)], False))
-    assert line.end.state is LinkState.READY
+    effects = line.hear(Entries(1, [make.entry(2)], False))
+    assert [effect.state for effect in only(StateChanged, effects)] == [LinkState.READY]
 
 
 def test_numbers_without_a_trace_are_told_as_unrecorded(make: Make) -> None:

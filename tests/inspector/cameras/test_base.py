@@ -125,7 +125,7 @@ def test_what_is_not_there_is_a_camera_error_each_time(tmp_path: Path, what: str
 
 @pytest.mark.parametrize("kind", ["synthetic", "replay", "opencv"])
 def test_a_finite_source_says_that_it_is_at_its_end(configs: dict[str, CameraConfig], kind: str) -> None:
-    ends = {"synthetic": {"parts": 4}, "replay": {"repeat": False}, "opencv": {}}
+    ends: dict[str, dict[str, object]] = {"synthetic": {"parts": 4}, "replay": {"repeat": False}, "opencv": {}}
     camera = make_camera(configs[kind].model_copy(update=ends[kind]))
     camera.open()
     for _ in range(4):

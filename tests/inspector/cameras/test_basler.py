@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import pytest
 
+from engines.image import read_image
 from inspector.cameras import basler as basler_module
 from inspector.cameras.basler import BaslerCamera, list_cameras
 from inspector.config import BaslerCameraConfig
@@ -62,7 +62,7 @@ def fault_of(capture: Capture | None) -> CameraFault:
 def test_the_emulator_serves_the_folders_pictures_in_order(opened: Callable[..., BaslerCamera], pictures: Path) -> None:
     camera = opened(pixel_format="BGR8Packed")
     for number in (0, 1, 2, 3, 0):
-        expected = cv2.imread(str(pictures / f"part{number}.png"))
+        expected = read_image(pictures / f"part{number}.png")
         assert np.array_equal(frame_of(camera.grab(5.0)).image, expected)
 
 
