@@ -113,7 +113,8 @@ Installed. Next:
      box and copy products/ from its data directory to /var/lib/inspector (owner inspector).
        sudo -u inspector $prefix/bin/inspector train PRODUCT --good DIR
        sudo -u inspector $prefix/bin/inspector calibrate PRODUCT --good DIR
-  3. See that all is well:      sudo -u inspector $prefix/bin/inspector doctor --config /etc/inspector/line.toml
-  4. Start, now and at boot:    systemctl enable --now inspector-ejector inspector
+  3. Start the ejector:         systemctl enable --now inspector-ejector
+  4. See that all is well:      sudo -u inspector $prefix/bin/inspector doctor --config /etc/inspector/line.toml
+  5. Start the line:            systemctl enable --now inspector
 After an update, when the belt stands: systemctl restart inspector-ejector inspector
 NEXT

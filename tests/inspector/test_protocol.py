@@ -295,6 +295,15 @@ def test_a_pulse_from_before_the_silence_does_not_set_the_clock(ready: Line) -> 
     assert deadline <= START + OFFSET + 11_000 * MS
 
 
+def test_the_clock_of_a_restarted_ejector_is_measured_anew(ready: Line) -> None:
+    """Its machine restarted too: the clock began again, and the old offset would make deadlines far too late."""
+    good = open_part(ready, 1, window_ms=10_000)
+    deadline = ready.now + 10_000 * MS
+    hello = only(Hello, sent(ready.tick(SILENCE_NS / MS + 1)))[0]
+    ready.hear(Welcome("ejector2", hello.sent_ns, ready.now, 0, 0))  # no longer ahead
+    assert told(ready.judged(good)) == [Tell("ejector2", good, deadline)]
+
+
 def test_nothing_is_told_while_the_line_is_not_connected(ready: Line) -> None:
     good = open_part(ready, 1, window_ms=10_000)
     ready.tick(SILENCE_NS / MS + 1)
