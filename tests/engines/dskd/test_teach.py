@@ -12,7 +12,7 @@ import torch
 from engines.detector import open_detector
 from engines.dskd.export import check_parity, export
 from engines.dskd.teach import teach
-from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, train
+from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, has_bf16, train
 from engines.errors import TrainingError
 from engines.image import fingerprint, read_image
 from engines.scoring import score
@@ -52,6 +52,19 @@ def test_training_brings_the_students_nearer_to_the_teacher() -> None:
     steps: list[Progress] = []
     train(textures(4), textures(2, 1), TrainingConfig(size=64, steps=25, batch=4), steps.append)
     assert np.mean([s.loss for s in steps[-5:]]) < 0.8 * np.mean([s.loss for s in steps[:3]])
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx2": True, "avx512_bf16": False}, False),
+        ({}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+    ],
+)
+def test_bf16_is_used_only_where_the_cpu_multiplies_it(capabilities: dict[str, object], expected: bool) -> None:
+    assert has_bf16(capabilities) is expected
 
 
 @pytest.mark.parametrize(
