@@ -93,7 +93,8 @@ def score_select(model: bytes, select: Pictures, seed: int) -> Scoring:
     rng = np.random.default_rng(seed)
     runtime = open_runtime("onnxruntime", model)
     clean = [runtime.infer(picture) for picture in select]
-    painted = [runtime.infer(paint_defect(picture, rng)) for picture in select]
+    others = np.roll(select, 1, 0)
+    painted = [runtime.infer(paint_defect(picture, other, rng).image) for picture, other in zip(select, others)]
     runtime.close()
     return choose_scoring(clean, painted)
 
