@@ -26,8 +26,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from calibration.samples import Sample
+from engines.datasets.elpv import read_elpv
 from engines.detector import open_detector
-from engines.dskd.datasets import read_elpv
 from engines.image import Image, read_image
 from engines.metrics import auroc
 from inspector.cameras.synthetic import draw_part, is_defective
