@@ -207,7 +207,7 @@ def test_evaluate_prints_figures_with_intervals_and_writes_the_page(call: Call, 
     assert facts["missed"].keys() == {"0.005", "0.01", "0.02"}
     assert facts["aupro"] is None
     assert facts["kinds"]["dent"]["n"] == 2
-    assert (facts["dataset"], facts["refused"], facts["n_good"]) == ("folder", [], 4)
+    assert (facts["dataset"], facts["split"], facts["refused"], facts["n_good"]) == ("folder", "test", [], 4)
     assert page.read_text().startswith("<!doctype html>")
 
 
