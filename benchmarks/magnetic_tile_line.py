@@ -19,9 +19,10 @@ from pathlib import Path
 from rich.console import Console
 
 from calibration.samples import Sample, split_roles
-from engines.dskd.datasets import Labelled, read_magnetic_tile
+from engines.datasets.labelled import Labelled
+from engines.datasets.magnetic_tile import read_magnetic_tile
 from engines.image import read_image
-from engines.select import auroc
+from engines.metrics import auroc
 from inspector.demo import belt_rate, emulated_camera, hold_against_truth, run_processes, show, write_config
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, each_part

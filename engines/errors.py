@@ -19,3 +19,7 @@ class RuntimeUnavailable(EngineError):
 
 class TrainingError(EngineError):
     """Training that can't start or did not converge."""
+
+
+class EvaluationError(EngineError):
+    """Judged pictures that no figure can be computed from."""

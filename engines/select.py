@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engines.metrics import auroc
 from engines.scoring import Map, Scoring, Statistics, learn_scoring, score
 
 Maps = Sequence[Map]  # one picture's raw maps, fine to coarse
@@ -46,13 +47,3 @@ def separation(clean: Sequence[Maps], painted: Sequence[Maps], statistics: Stati
         bad = [score(maps, scoring).value for maps, f in zip(painted, folds) if f == fold]
         areas.append(auroc(good, bad))
     return float(np.mean(areas))
-
-
-def auroc(good: Sequence[float], bad: Sequence[float]) -> float:
-    """Probability that a bad picture scores above a good one, ties counting half (Mann-Whitney); NaN when empty."""
-    if not good or not bad:
-        return float("nan")
-    order = np.sort(np.asarray(good, np.float64))
-    scores = np.asarray(bad, np.float64)
-    below, below_or_equal = np.searchsorted(order, scores, "left"), np.searchsorted(order, scores, "right")
-    return float((below + below_or_equal).mean() / (2 * order.size))

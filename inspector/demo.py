@@ -26,10 +26,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from calibration.samples import Sample
+from engines.datasets.elpv import read_elpv
 from engines.detector import open_detector
-from engines.dskd.datasets import read_elpv
 from engines.image import Image, read_image
-from engines.select import auroc
+from engines.metrics import auroc
 from inspector.cameras.synthetic import draw_part, is_defective
 from inspector.errors import InspectorError, LineStopped
 from inspector.history.database import data_file, open_for_reading

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
 from engines.scoring import Map
-from engines.select import auroc, choose_scoring, choose_statistics
-
-scores = st.lists(st.integers(0, 6).map(float), min_size=1, max_size=12)
-
-
-@given(scores, scores)
-def test_auroc_is_the_share_of_pairs_in_the_right_order(good: list[float], bad: list[float]) -> None:
-    pairs = [(b > g) + 0.5 * (b == g) for g in good for b in bad]
-    assert math.isclose(auroc(good, bad), sum(pairs) / len(pairs), abs_tol=1e-12)
-
-
-def test_auroc_of_nothing_is_no_number() -> None:
-    assert math.isnan(auroc([], [1.0]))
+from engines.select import choose_scoring, choose_statistics
 
 
 def parts(count: int, pattern_strength: float, seed: int) -> tuple[list[tuple[Map]], list[tuple[Map]]]:

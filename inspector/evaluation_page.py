@@ -1,0 +1,183 @@
+"""An evaluation as one HTML file that needs nothing else: no script, no network, pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engines.datasets.labelled import Labelled, read_picture
+from engines.evaluation import KIND_FALSE_REJECTS, Interval, Judged
+from engines.image import Image, prepare
+from engines.scoring import Map
+from inspector import __version__
+from inspector.errors import ConfigError
+from inspector.evaluate import Evaluated, named_figures
+from inspector.evaluation_charts import roc_chart, score_chart
+from inspector.evaluation_style import STYLE
+
+SHOWN = 6  # pictures a row
+THUMB = 224  # px, longer side
+JPEG_QUALITY = 82
+
+Pair = tuple[Labelled, Judged]
+
+
+def write_page(path: Path, name: str, found: Evaluated, choices: dict[str, str]) -> None:
+    """Write the page of an evaluation.
+
+    Args:
+        name: of the product.
+        choices: data set, category, split, role and input, "" where there is none.
+
+    Raises:
+        ConfigError: the file can't be written.
+    """
+    try:
+        path.write_text(evaluation_page(name, found, choices), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}; give another --report") from error
+
+
+def evaluation_page(name: str, found: Evaluated, choices: dict[str, str]) -> str:
+    """The whole page; every name in it is escaped."""
+    told = ", ".join(f"{key} {value}" for key, value in choices.items() if value)
+    facts = found.evaluation
+    counts = f"{facts.n_good} good and {facts.n_defective} defective pictures of {facts.n_parts} physical parts"
+    cards = "".join(_card(title, figure) for title, figure in named_figures(facts).items())
+    limit = facts.thresholds[KIND_FALSE_REJECTS]
+    limit_name = f"limit at {KIND_FALSE_REJECTS:.0%} false rejects"
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Evaluation of {escape(name)}</title><style>{STYLE}</style></head><body>
+<header><h1>Evaluation of {escape(name)}</h1><p>{escape(told)} &middot; {counts}</p></header>
+{_refused(found.refused)}<section class="cards">{cards}</section>
+<section class="charts">
+<figure><figcaption>ROC</figcaption>{roc_chart(found.judged)}</figure>
+<figure><figcaption>Scores <span class="key good">good</span> <span class="key bad">defective</span></figcaption>
+{score_chart(found.judged, limit, limit_name)}</figure></section>
+<section><h2>Kinds of defect</h2>{_kinds(found)}</section>
+{_heat_maps(found)}
+<footer>{_footer(found)}</footer></body></html>
+"""
+
+
+def _card(title: str, figure: Interval | None) -> str:
+    if figure is None:
+        return f'<div class="card"><h3>{escape(title)}</h3><p class="value">&ndash;</p><p>no masks known</p></div>'
+    left, width = 100 * figure.low, 100 * max(0.0, figure.high - figure.low)
+    bar = f'<i style="left:{left:.1f}%;width:{width:.1f}%"></i><b style="left:{100 * figure.value:.1f}%"></b>'
+    shown = f"{figure.low:.3f} to {figure.high:.3f}"
+    sort = "card missed" if title.startswith("missed") else "card"  # the fewer the better: another colour
+    return (
+        f'<div class="{sort}"><h3>{escape(title)}</h3><p class="value">{figure.value:.3f}</p>'
+        f'<div class="range">{bar}</div><p>{shown}</p></div>'
+    )
+
+
+def _refused(paths: Sequence[Path]) -> str:
+    if not paths:
+        return ""
+    names = "".join(f"<li>{escape(str(path))}</li>" for path in paths)
+    return (
+        f'<section class="warning"><details><summary>{len(paths)} refused: test pictures that the network was taught '
+        f"with are not counted</summary><ul>{names}</ul></details></section>"
+    )
+
+
+def _kinds(found: Evaluated) -> str:
+    rows = "".join(
+        f"<tr><th>{escape(label)}</th><td>{kind.n}</td>{_bar(kind.auroc)}{_bar(kind.missed, 'bad')}</tr>"
+        for label, kind in found.evaluation.kinds.items()
+    )
+    head = f"<tr><th>kind</th><th>pictures</th><th>image AUROC</th><th>missed at {KIND_FALSE_REJECTS:.0%}</th></tr>"
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def _bar(share: float, name: str = "good") -> str:
+    return f'<td><span class="bar {name}"><i style="width:{100 * share:.1f}%"></i></span>{share:.3f}</td>'
+
+
+# -- heat maps -----------------------------------------------------------------------------------------------------
+
+
+def _heat_maps(found: Evaluated) -> str:
+    pairs = list(zip(found.pictures, found.judged))
+    good = sorted((pair for pair in pairs if pair[1].is_good), key=lambda pair: pair[1].score)
+    bad = sorted((pair for pair in pairs if not pair[1].is_good), key=lambda pair: pair[1].score)
+    rows = (
+        ("Worst: defects with the lowest scores", bad[:SHOWN]),
+        ("Worst: good parts with the highest scores", good[::-1][:SHOWN]),
+        ("Best: defects with the highest scores", bad[::-1][:SHOWN]),
+    )
+    limit = found.evaluation.thresholds[KIND_FALSE_REJECTS]
+    sections = ""
+    for title, chosen in rows:
+        shown = "".join(_heat_map(entry, judged, found, limit) for entry, judged in chosen)
+        sections += f'<section><h2>{title}</h2><div class="maps">{shown}</div></section>'
+    return sections
+
+
+def _heat_map(entry: Labelled, judged: Judged, found: Evaluated, limit: float) -> str:
+    shown = prepare(read_picture(entry), found.bundle.manifest.input)
+    scale = THUMB / max(shown.shape[:2])
+    picture = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    verdict = "rejected" if judged.score > limit else "passed"
+    is_wrong = (judged.score > limit) == judged.is_good
+    text = f"{escape(judged.label)} &middot; {judged.score:.3g} &middot; <em>{verdict}</em>"
+    images = "".join(
+        f'<img alt="{what}" src="{_data_url(image)}">'
+        for what, image in (("picture", _outlined(picture, judged)), ("heat map", _heated(picture, judged, found)))
+    )
+    name = escape(entry.path.name)
+    mark = "wrong" if is_wrong else "right"
+    return f'<figure class="{mark}">{images}<figcaption>{text}<br><small>{name}</small></figcaption></figure>'
+
+
+def _outlined(picture: Image, judged: Judged) -> Image:
+    """The picture with the outline of the known defect."""
+    outlined: Image = picture.copy()
+    if judged.mask is not None:
+        mask = cv2.resize(judged.mask.astype(np.uint8), picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(outlined, contours, -1, (255, 220, 0), 1, cv2.LINE_AA)
+    return outlined
+
+
+def _heated(picture: Image, judged: Judged, found: Evaluated) -> Image:
+    """The map over a faded picture; one scale for all: clear at zero, full at twice the limit of a position."""
+    level: Map = np.zeros(picture.shape[:2], np.float32)
+    if judged.map is not None:
+        full = 2 * found.bundle.scoring.pixel_limit
+        level = cv2.resize(np.clip(judged.map / full, 0, 1), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    heat = cv2.applyColorMap(np.round(level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    share = 0.25 + 0.65 * level[..., None]
+    return np.asarray(picture * (1 - share) + heat * share, np.uint8)
+
+
+def _data_url(image: Image) -> str:
+    _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def _footer(found: Evaluated) -> str:
+    manifest = found.bundle.manifest
+    facts = {
+        "bundle": found.bundle.id,
+        "taught": manifest.created,
+        "teacher": manifest.teacher,
+        "engine": found.engine,
+        "evaluated": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": ", ".join(f"{name} {v}" for name, v in {"inspector": __version__, **manifest.versions}.items()),
+    }
+    rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    return (
+        f"<dl>{rows}</dl><p>Intervals: 95 %, bootstrap by physical part. Missed: share of defective pictures at or "
+        "below the smallest limit that rejects at most that share of the good test pictures. AUPRO: per-region overlap "
+        "up to 0.3 false positives, over the whole data set. Heat maps share one scale; outlines are known defects.</p>"
+    )
