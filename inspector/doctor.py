@@ -83,9 +83,12 @@ def _training() -> Iterator[Finding]:
         )
         return
     from engines.dskd.backbones import TEACHERS
+    from engines.dskd.weights import cache_folder
 
     for name, spec in TEACHERS.items():
-        if spec.package is None:
+        if spec.download is not None and (cache_folder() / spec.download.file_name).is_file():
+            yield Finding(f"teacher {name}", "ok", f"licence {spec.weights_licence}")
+        elif spec.package is None:
             todo = f"inspector weights {name}, or give --weights FILE when training"
             yield Finding(f"teacher {name}", "note", "no packaged weights", todo)
         elif importlib.util.find_spec(spec.package):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -51,7 +52,7 @@ def measure_cost(network: Dskd, size: int = 256) -> list[BlockCost]:
     ]
 
 
-def _counter(block: str, macs: dict[str, int]):  # type: ignore[no-untyped-def]
+def _counter(block: str, macs: dict[str, int]) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         macs[block] = macs.get(block, 0) + layer_macs(layer, inputs[0], output)
 
