@@ -1,4 +1,4 @@
-"""What each block costs at inference: python -m benchmarks.cost --teacher resnet18 --method dskd --size 256."""
+"""What each block costs at inference: python benchmarks/cost.py --teacher resnet18 --method dskd --size 256."""
 
 from __future__ import annotations
 

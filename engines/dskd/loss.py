@@ -11,8 +11,10 @@ from engines.dskd.method import LossWeights, Method, Metric
 from engines.dskd.network import Students
 from engines.dskd.students import Levels
 
-SPREAD = (-3.0, 1.0)  # deviations above the mean up to which a position is easy, at the start and once settled
-SETTLED = 0.1  # share of the training after which it stays; until then even easy positions are worth learning
+# Deviations above the mean distance up to which a position is easy: at the start, and once settled. The rise over the
+# first tenth of the training is ReContrast's, as far as its settings are known to us: early on, all is worth learning.
+SPREAD = (-3.0, 1.0)
+SETTLED = 0.1
 
 
 def matching_loss(teacher: Levels, students: Students, method: Method, metric: Metric, progress: float) -> Tensor:

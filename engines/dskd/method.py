@@ -10,11 +10,14 @@ The presets switch the structure only: they share students, loss and loader, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from engines.errors import TrainingError
 
 Metric = Literal["l2", "cosine"]
+Source = Literal["encoder", "teacher"]
+Scored = Literal["decoder", "encoder", "both"]
+Extent = Literal["map", "position"]
 
 STRIDES = (4, 8, 16, 32)  # of the levels that can be matched, fine to coarse
 
@@ -29,7 +32,7 @@ class LossWeights:
 
     cosine: float = 1.0
     l2: float = 1.0
-    cosine_over: Literal["map", "position"] = "map"
+    cosine_over: Extent = "map"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,8 @@ class Method:
         TrainingError: the switches contradict each other.
     """
 
-    embedding_input: Literal["encoder", "teacher"] = "encoder"
-    scored: Literal["decoder", "encoder", "both"] = "decoder"
+    embedding_input: Source = "encoder"
+    scored: Scored = "decoder"
     loss: LossWeights = LossWeights()
     mining: float = 0.0
     levels: tuple[int, ...] = (4, 8, 16)
@@ -61,6 +64,12 @@ class Method:
     metric: Metric | None = None
 
     def __post_init__(self) -> None:
+        _check_word("embedding_input", self.embedding_input, get_args(Source))
+        _check_word("scored", self.scored, get_args(Scored))
+        _check_word("loss.cosine_over", self.loss.cosine_over, get_args(Extent))
+        if self.metric is not None:
+            _check_word("metric", self.metric, get_args(Metric))
+        self._check_levels()
         self._check_values()
         self._check_structure()
 
@@ -84,7 +93,7 @@ class Method:
         """The input's sides must be a multiple of this, px: the embedding halves the coarsest level once more."""
         return self.levels[-1] * (2 if self.has_decoder else 1)
 
-    def _check_values(self) -> None:
+    def _check_levels(self) -> None:
         for name, given in (("levels", self.levels), ("scored_levels", self.scored_levels)):
             if list(given) != sorted(set(given) & set(STRIDES)):
                 raise TrainingError(f"{name} {given} must be ascending strides of {STRIDES}")
@@ -92,6 +101,8 @@ class Method:
             raise TrainingError(f"levels are empty; name at least one stride of {STRIDES}")
         if not set(self.scored_levels) <= set(self.levels):
             raise TrainingError(f"scored_levels {self.scored_levels} are not all among the matched {self.levels}")
+
+    def _check_values(self) -> None:
         if min(self.loss.cosine, self.loss.l2) < 0 or self.loss.cosine + self.loss.l2 == 0:
             raise TrainingError(
                 f"loss weights cosine {self.loss.cosine} and l2 {self.loss.l2} must be >= 0, and one of them > 0"
@@ -110,6 +121,11 @@ class Method:
             raise TrainingError(
                 "detach cuts the gradient from decoder to encoder; with embedding_input=teacher none flows; drop one"
             )
+
+
+def _check_word(name: str, word: str, allowed: tuple[str, ...]) -> None:
+    if word not in allowed:
+        raise TrainingError(f"{name} {word!r} is none of {', '.join(allowed)}")
 
 
 METHODS = {

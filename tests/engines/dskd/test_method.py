@@ -35,6 +35,10 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
         ({"scored": "encoder", "embedding_input": "teacher"}, "builds no embedding"),
         ({"scored": "encoder", "detach": True}, "builds no decoder"),
         ({"embedding_input": "teacher", "detach": True}, "none flows"),
+        ({"scored": "teacher"}, "scored 'teacher' is none of decoder, encoder, both"),
+        ({"embedding_input": "decoder"}, "embedding_input 'decoder' is none of"),
+        ({"metric": "l1"}, "metric 'l1'"),
+        ({"loss": LossWeights(cosine_over="picture")}, "loss.cosine_over 'picture'"),  # type: ignore[arg-type]
         ({"levels": ()}, "empty"),
         ({"levels": (8, 4)}, "ascending"),
         ({"levels": (4, 4)}, "ascending"),
