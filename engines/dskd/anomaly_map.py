@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor
 from torch.nn import functional
 
-Metric = Literal["l2", "cosine"]
+from engines.dskd.method import Metric
 
 
 def discrepancy(teacher: tuple[Tensor, ...], student: tuple[Tensor, ...], metric: Metric) -> tuple[Tensor, ...]:

@@ -1,25 +1,73 @@
-"""Pyramid matching loss: a student's features against the teacher's, level by level."""
+"""Pyramid matching loss: the students' features against the teacher's, level by level."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engines.dskd.anomaly_map import discrepancy
+from engines.dskd.method import LossWeights, Method, Metric
+from engines.dskd.network import Students
+from engines.dskd.students import Levels
 
-def pyramid_matching_loss(
-    teacher: tuple[Tensor, ...], student: tuple[Tensor, ...], cosine_weight: float, l2_weight: float
-) -> Tensor:
-    """Sum over levels of `cosine_weight * (1 - cos(flatten)) + l2_weight * MSE`, a scalar >= 0.
+# Deviations above the mean distance up to which a position is easy: at the start, and once settled. The rise over the
+# first tenth of the training is ReContrast's, as far as its settings are known to us: early on, all is worth learning.
+SPREAD = (-3.0, 1.0)
+SETTLED = 0.1
 
-    The cosine is taken over the whole flattened map, as in MKD (Salehi et al., arXiv 2011.11108): one direction per
-    picture and level, so that the small vectors of single positions carry little weight.
+
+def matching_loss(teacher: Levels, students: Students, method: Method, metric: Metric, progress: float) -> Tensor:
+    """The whole training loss, a scalar >= 0: every student there is, over all matched levels.
+
+    Args:
+        metric: by which positions are found easy.
+        progress: 0..1, share of the training that is done.
+    """
+    spread = mining_spread(progress)
+    total = teacher[0].new_zeros(())
+    for student in students:
+        if student is not None:
+            features = tuple(level.float() for level in student)
+            if method.mining > 0:
+                features = damp_easy(teacher, features, method.mining, spread, metric)
+            total = total + pyramid_matching_loss(teacher, features, method.loss)
+    return total
+
+
+def pyramid_matching_loss(teacher: Levels, student: Levels, weights: LossWeights) -> Tensor:
+    """Sum over levels of `cosine * (1 - cos) + l2 * MSE`, a scalar >= 0.
+
+    Over the "map" the cosine is taken of the whole flattened map, as in MKD (Salehi et al., arXiv 2011.11108): one
+    direction per picture and level, so that the small vectors of single positions carry little weight.
 
     Args:
         teacher, student: per level (B, C, h, w), of equal shapes.
-        cosine_weight, l2_weight: >= 0.
     """
     total = teacher[0].new_zeros(())
     for t, s in zip(teacher, student):
-        cosine = functional.cosine_similarity(t.flatten(1), s.flatten(1)).mean()
-        total = total + cosine_weight * (1 - cosine) + l2_weight * functional.mse_loss(s, t)
+        if weights.cosine_over == "map":
+            cosine = functional.cosine_similarity(t.flatten(1), s.flatten(1)).mean()
+        else:
+            cosine = functional.cosine_similarity(t, s).mean()
+        total = total + weights.cosine * (1 - cosine) + weights.l2 * functional.mse_loss(s, t)
     return total
+
+
+def mining_spread(progress: float) -> float:
+    """Deviations above the mean distance below which a position is easy, at `progress` 0..1 of the training."""
+    start, end = SPREAD
+    return start + (end - start) * min(progress / SETTLED, 1.0)
+
+
+def damp_easy(teacher: Levels, student: Levels, mining: float, spread: float, metric: Metric) -> Levels:
+    """The student's features, unchanged; but gradients reach positions that are easy only by `1 - mining`.
+
+    ReContrast's hard-normal mining (Guo et al., arXiv 2306.02602): a position is easy while its distance to the teacher
+    is below mean + spread * deviation, taken over the batch's positions of that level.
+    """
+    damped = []
+    for distance, s in zip(discrepancy(teacher, tuple(level.detach() for level in student), metric), student):
+        easy = (distance < distance.mean() + spread * distance.std()).unsqueeze(1)  # (B, 1, h, w)
+        damped.append(torch.where(easy, s.detach() + (1 - mining) * (s - s.detach()), s))
+    return tuple(damped)

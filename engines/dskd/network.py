@@ -1,11 +1,12 @@
 """DSKD: frozen teacher, encoder student, deep feature embedding, decoder student.
 
 Yao & Gao, "Dual-Student Knowledge Distillation Networks for Unsupervised Anomaly Detection", arXiv 2402.00448.
-The paper's hyper-parameters were not available; embedding and decoder follow RD4AD (Deng & Li, arXiv 2201.10703).
 
     x --> teacher (frozen) ---------------------> t1 t2 t3
     x --> encoder --> e1 e2 e3 --> embedding --> decoder --> d1 d2 d3
     training: L(t, e) + L(t, d)            inference: D(t, d)
+
+`Method` switches parts of it off or over; what a method does not need is not built.
 """
 
 from __future__ import annotations
@@ -14,106 +15,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from engines.dskd.anomaly_map import discrepancy
-from engines.dskd.backbones import BasicBlock, TeacherSpec
-
-Levels = tuple[Tensor, ...]  # one (B, C, h, w) per level, fine to coarse: strides 4, 8, 16
+from engines.dskd.backbones import TeacherSpec
+from engines.dskd.method import Method, Metric
+from engines.dskd.students import Decoder, Embedding, Encoder, Heads, Levels, widths_at
 
 
 class Students(NamedTuple):
-    """What the two students say of one batch."""
+    """What the students say of one batch; None where the method has no such student."""
 
-    encoder: Levels
-    decoder: Levels
-
-
-def convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
-    """Convolution, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
-
-
-class Encoder(nn.Module):
-    """Encoder student: the teacher's scales, fine to coarse, at its own width."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(convolution(3, width, 3, 2), nn.MaxPool2d(3, 2, 1))
-        self.stage1 = nn.Sequential(BasicBlock(width, width), BasicBlock(width, width))
-        self.stage2 = nn.Sequential(BasicBlock(width, 2 * width, 2), BasicBlock(2 * width, 2 * width))
-        self.stage3 = nn.Sequential(BasicBlock(2 * width, 4 * width, 2), BasicBlock(4 * width, 4 * width))
-
-    def forward(self, x: Tensor) -> Levels:
-        first = self.stage1(self.stem(x))  # (B, w, H/4, W/4)
-        second = self.stage2(first)  # (B, 2w, H/8, W/8)
-        return first, second, self.stage3(second)  # (B, 4w, H/16, W/16)
-
-
-class Embedding(nn.Module):
-    """Deep feature embedding: all encoder levels fused into one narrow code that an anomaly can't cross."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.from_first = nn.Sequential(convolution(width, 2 * width, 3, 2), convolution(2 * width, 4 * width, 3, 2))
-        self.from_second = convolution(2 * width, 4 * width, 3, 2)
-        self.fuse = nn.Sequential(BasicBlock(12 * width, 8 * width, 2), BasicBlock(8 * width, 8 * width))
-
-    def forward(self, levels: Levels) -> Tensor:
-        first, second, third = levels
-        joined = torch.cat([self.from_first(first), self.from_second(second), third], 1)  # (B, 12w, H/16, W/16)
-        code: Tensor = self.fuse(joined)
-        return code  # (B, 8w, H/32, W/32)
-
-
-class UpBlock(nn.Module):
-    """Residual block that doubles the resolution by a 2x2 stride-2 transposed convolution."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.up = nn.Sequential(
-            nn.ConvTranspose2d(inputs, outputs, 2, 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
-        )
-        self.conv = nn.Sequential(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs))
-        self.shortcut = nn.Sequential(nn.ConvTranspose2d(inputs, outputs, 2, 2, bias=False), nn.BatchNorm2d(outputs))
-        self.refine = BasicBlock(outputs, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        refined: Tensor = self.refine(functional.relu(self.conv(self.up(x)) + self.shortcut(x)))
-        return refined
-
-
-class Decoder(nn.Module):
-    """Decoder student: the encoder's structure inverted, from the code back to the teacher's scales, no skips."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.stage3 = UpBlock(8 * width, 4 * width)
-        self.stage2 = UpBlock(4 * width, 2 * width)
-        self.stage1 = UpBlock(2 * width, width)
-
-    def forward(self, code: Tensor) -> Levels:
-        third = self.stage3(code)  # (B, 4w, H/16, W/16)
-        second = self.stage2(third)  # (B, 2w, H/8, W/8)
-        return self.stage1(second), second, third  # (B, w, H/4, W/4) first
-
-
-class Heads(nn.Module):
-    """Student features to the teacher's channels; nothing where they already agree (ResNet18 at width 64)."""
-
-    def __init__(self, width: int, channels: tuple[int, ...]) -> None:
-        super().__init__()
-        widths = [width * 2**level for level in range(len(channels))]
-        # A ResNet student ends in a ReLU like its teacher; a linear teacher needs a linear last layer.
-        self.levels = nn.ModuleList(
-            nn.Identity() if tuple(widths) == channels else nn.Conv2d(wide, channel, 1)
-            for wide, channel in zip(widths, channels)
-        )
-
-    def forward(self, levels: Levels) -> Levels:
-        return tuple(head(level) for head, level in zip(self.levels, levels))
+    encoder: Levels | None
+    decoder: Levels | None
 
 
 class FeatureScale(nn.Module):
@@ -138,21 +51,41 @@ class FeatureScale(nn.Module):
 
 
 class Dskd(nn.Module):
-    """The whole network: uint8 pictures in, raw anomaly maps out."""
+    """The whole network: uint8 pictures in, raw anomaly maps out.
 
-    def __init__(self, teacher: nn.Module, spec: TeacherSpec, width: int | None = None) -> None:
+    Args:
+        teacher: as `load_teacher` gives it, for the method's levels.
+    """
+
+    def __init__(self, teacher: nn.Module, spec: TeacherSpec, method: Method = Method()) -> None:
         super().__init__()
-        width = width or spec.student_width
-        self.metric = spec.metric
+        self.method = method
+        self.metric: Metric = method.metric or spec.metric
         self.teacher = teacher
-        self.scale = FeatureScale(spec.channels)
-        self.encoder = Encoder(width)
-        self.encoder_heads = Heads(width, spec.channels)
-        self.embedding = Embedding(width)
-        self.decoder = Decoder(width)
-        self.decoder_heads = Heads(width, spec.channels)
-        self.register_buffer("pixel_mean", torch.tensor(spec.mean)[:, None, None])
-        self.register_buffer("pixel_std", torch.tensor(spec.std)[:, None, None])
+        channels = spec.channels_at(method.levels)
+        self.scale = FeatureScale(channels)
+        self.encoder: Encoder | None = None
+        self.encoder_heads: Heads | None = None
+        self.embedding: Embedding | None = None
+        self.decoder: Decoder | None = None
+        self.decoder_heads: Heads | None = None
+        self._build_students(spec, channels)
+        self.register_buffer("pixel_mean", torch.tensor(spec.normalisation.mean)[:, None, None])
+        self.register_buffer("pixel_std", torch.tensor(spec.normalisation.std)[:, None, None])
+
+    def _build_students(self, spec: TeacherSpec, channels: tuple[int, ...]) -> None:
+        method, shape = self.method, spec.student
+        width = method.width or shape.width
+        widths = widths_at(width, method.levels)
+        keeps_relu = spec.is_rectified and self.metric == "cosine"  # for L2 the teacher is standardised
+        if method.has_encoder:
+            self.encoder = Encoder(width, shape, method.levels)
+            self.encoder_heads = Heads(widths, channels, keeps_relu)
+        if method.has_decoder:
+            inputs = widths if method.embedding_input == "encoder" else channels
+            self.embedding = Embedding(inputs, width, shape, method.levels)
+            self.decoder = Decoder(width, shape, method.levels)
+            self.decoder_heads = Heads(widths, channels, keeps_relu)
 
     def train(self, mode: bool = True) -> Dskd:
         """Switch the students; the teacher's batch norms stay frozen."""
@@ -170,13 +103,45 @@ class Dskd(nn.Module):
         levels: Levels = self.scale(self.teacher(x))
         return levels
 
-    def study(self, x: Tensor) -> Students:
-        """Both students' features of normalised pictures (B, 3, H, W)."""
-        encoded = self.encoder(x)
-        decoded = self.decoder(self.embedding(encoded))
-        return Students(self.encoder_heads(encoded), self.decoder_heads(decoded))
+    def study(self, x: Tensor, teacher: Levels) -> Students:
+        """The students' features of normalised pictures (B, 3, H, W).
+
+        Args:
+            teacher: of the same pictures, as `teach` gives them; input of the embedding where the method says so.
+        """
+        encoded = None if self.encoder is None else self.encoder(x)
+        return Students(self._encoder_says(encoded), self._decoder_says(encoded, teacher))
+
+    def compare(self, teacher: Levels, students: Students) -> Levels:
+        """One raw map (B, h, w) FP32 per scored level: the scored students against the teacher."""
+        scored = {"encoder": students[:1], "decoder": students[1:], "both": students[:]}[self.method.scored]
+        keep = [self.method.levels.index(level) for level in self.method.maps]
+        maps = [
+            discrepancy(tuple(teacher[i] for i in keep), tuple(student[i].float() for i in keep), self.metric)
+            for student in scored
+            if student is not None
+        ]
+        return tuple(sum(level[1:], level[0]) / len(level) for level in zip(*maps)) if len(maps) > 1 else maps[0]
 
     def forward(self, pictures: Tensor) -> Levels:
-        """(B, H, W, 3) BGR uint8 -> one raw map (B, h, w) per level, teacher against decoder student."""
+        """(B, H, W, 3) BGR uint8 -> one raw map (B, h, w) per scored level; only what is scored is computed."""
         x = self.normalise(pictures)
-        return discrepancy(self.teach(x), self.study(x).decoder, self.metric)
+        teacher = self.teach(x)
+        encoded = None if self.encoder is None else self.encoder(x)
+        says = self._encoder_says(encoded) if self.method.scored != "decoder" else None
+        return self.compare(teacher, Students(says, self._decoder_says(encoded, teacher)))
+
+    def _encoder_says(self, encoded: Levels | None) -> Levels | None:
+        if encoded is None or self.encoder_heads is None:
+            return None
+        levels: Levels = self.encoder_heads(encoded)
+        return levels
+
+    def _decoder_says(self, encoded: Levels | None, teacher: Levels) -> Levels | None:
+        if self.embedding is None or self.decoder is None or self.decoder_heads is None:
+            return None
+        source = teacher if encoded is None or self.method.embedding_input == "teacher" else encoded
+        if self.method.detach:
+            source = tuple(level.detach() for level in source)
+        levels: Levels = self.decoder_heads(self.decoder(self.embedding(source)))
+        return levels

