@@ -54,6 +54,28 @@ def pyramid_matching_loss(teacher: Levels, student: Levels, weights: LossWeights
     return total
 
 
+def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Focal loss (Lin et al., arXiv 1708.02002, gamma 2) plus Dice (Milletari et al., arXiv 1606.04797), a scalar >= 0.
+
+    Focal: most positions are good and easy. Dice: a pinhole counts as much as a palm; over painted pictures only.
+
+    Args:
+        logits: (B, h, w).
+        masks: (B, h, w) in {0, 1}, 1 where a defect was painted.
+    """
+    likely = torch.sigmoid(logits)
+    miss = torch.where(masks > 0, 1 - likely, likely)
+    cross_entropy = functional.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    focal = (miss.square() * cross_entropy).mean()
+    overlap, total = (likely * masks).sum((1, 2)), (likely + masks).sum((1, 2))
+    is_painted = (masks.sum((1, 2)) > 0).float()
+    dice = (is_painted * (1 - (2 * overlap + 1) / (total + 1))).sum() / is_painted.sum().clamp_min(1)
+    return FOCAL_WEIGHT * focal + DICE_WEIGHT * dice
+
+
+FOCAL_WEIGHT, DICE_WEIGHT = 4.0, 0.3  # about equal at the end of training
+
+
 def mining_spread(progress: float) -> float:
     """Deviations above the mean distance below which a position is easy, at `progress` 0..1 of the training."""
     start, end = SPREAD

@@ -1,10 +1,11 @@
 """What of DSKD is switched on. Every ablation, and the two relatives it generalises, is one `Method`.
 
-    dskd    x --> encoder --> embedding --> decoder     D(teacher, decoder)     Yao & Gao, arXiv 2402.00448
+    plain   x --> encoder --> embedding --> decoder     D(teacher, decoder)     Yao & Gao, arXiv 2402.00448
     rd4ad         teacher --> embedding --> decoder     D(teacher, decoder)     as Deng & Li, arXiv 2201.10703
     stfpm   x --> encoder                               D(teacher, encoder)     as Wang et al., arXiv 2103.04257
 
-The presets switch the structure only: they share students, loss and loader, so that a comparison is about structure.
+The presets but the first are structure only: they share students, loss and loader, so that a comparison is about
+structure. `dskd` is the method as it is released: students that learn past painted defects, and a segmentation head.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class Method:
         detach: the encoder gets no gradient from the decoder's loss.
         width: student channels at stride 4, doubled at each level; None: the teacher's default.
         metric: of the scored discrepancy; None: the one that carries on the teacher's features.
+        painted: 0..1, share of a batch that is shown with a painted defect, while the target stays the good part.
+        segmentation: one more map, from a head that learns to find the painted defects.
 
     Raises:
         TrainingError: the switches contradict each other.
@@ -62,6 +65,8 @@ class Method:
     detach: bool = False
     width: int | None = None
     metric: Metric | None = None
+    painted: float = 0.5
+    segmentation: bool = True
 
     def __post_init__(self) -> None:
         _check_word("embedding_input", self.embedding_input, get_args(Source))
@@ -109,10 +114,14 @@ class Method:
             )
         if not 0 <= self.mining <= 1:
             raise TrainingError(f"mining {self.mining} must lie in 0..1: the share of easy gradients that is cut")
+        if not 0 <= self.painted <= 1:
+            raise TrainingError(f"painted {self.painted} must lie in 0..1: the share of a batch with painted defects")
         if self.width is not None and self.width < 1:
             raise TrainingError(f"width {self.width} must be at least 1 channel")
 
     def _check_structure(self) -> None:
+        if self.segmentation and not 0 < self.painted < 1:
+            raise TrainingError(f"the segmentation head learns from painted and clean parts, painted is {self.painted}")
         if self.scored == "encoder" and self.embedding_input == "teacher":
             raise TrainingError("scored=encoder builds no embedding, so embedding_input=teacher says nothing; drop one")
         if self.detach and not self.has_decoder:
@@ -130,8 +139,9 @@ def _check_word(name: str, word: str, allowed: tuple[str, ...]) -> None:
 
 METHODS = {
     "dskd": Method(),
-    "rd4ad": Method(embedding_input="teacher"),
-    "stfpm": Method(scored="encoder"),
+    "plain": Method(painted=0.0, segmentation=False),
+    "rd4ad": Method(embedding_input="teacher", painted=0.0, segmentation=False),
+    "stfpm": Method(scored="encoder", painted=0.0, segmentation=False),
 }
 
 

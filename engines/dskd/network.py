@@ -4,7 +4,7 @@ Yao & Gao, "Dual-Student Knowledge Distillation Networks for Unsupervised Anomal
 
     x --> teacher (frozen) ---------------------> t1 t2 t3
     x --> encoder --> e1 e2 e3 --> embedding --> decoder --> d1 d2 d3
-    training: L(t, e) + L(t, d)            inference: D(t, d)
+    training: L(t, e) + L(t, d)            inference: D(t, d), and the segmentation head's S(t, d)
 
 `Method` switches parts of it off or over; what a method does not need is not built.
 """
@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from engines.dskd.anomaly_map import discrepancy
 from engines.dskd.backbones import TeacherSpec
 from engines.dskd.method import Method, Metric
+from engines.dskd.segmentation import Segmentation
 from engines.dskd.students import Decoder, Embedding, Encoder, Heads, Levels, widths_at
+from engines.errors import TrainingError
 
 
 class Students(NamedTuple):
@@ -70,6 +72,7 @@ class Dskd(nn.Module):
         self.decoder: Decoder | None = None
         self.decoder_heads: Heads | None = None
         self._build_students(spec, channels)
+        self.segmentation = Segmentation(channels) if method.segmentation else None
         self.register_buffer("pixel_mean", torch.tensor(spec.normalisation.mean)[:, None, None])
         self.register_buffer("pixel_std", torch.tensor(spec.normalisation.std)[:, None, None])
 
@@ -113,7 +116,15 @@ class Dskd(nn.Module):
         return Students(self._encoder_says(encoded), self._decoder_says(encoded, teacher))
 
     def compare(self, teacher: Levels, students: Students) -> Levels:
-        """One raw map (B, h, w) FP32 per scored level: the scored students against the teacher."""
+        """One raw map (B, h, w) FP32 per scored level, the scored students against the teacher; then the head's logits.
+
+        The logits (B, h, w) of the finest matched level are there where the method has a segmentation head.
+        """
+        maps = self.discrepancies(teacher, students)
+        return maps if self.segmentation is None else (*maps, self.segment(teacher, students))
+
+    def discrepancies(self, teacher: Levels, students: Students) -> Levels:
+        """One raw map (B, h, w) FP32 >= 0 per scored level: the scored students against the teacher."""
         scored = {"encoder": students[:1], "decoder": students[1:], "both": students[:]}[self.method.scored]
         keep = [self.method.levels.index(level) for level in self.method.maps]
         maps = [
@@ -123,8 +134,20 @@ class Dskd(nn.Module):
         ]
         return tuple(sum(level[1:], level[0]) / len(level) for level in zip(*maps)) if len(maps) > 1 else maps[0]
 
+    def segment(self, teacher: Levels, students: Students) -> Tensor:
+        """Logits (B, h, w) FP32 of the segmentation head. Its gradient ends here: students learn from the teacher only.
+
+        Raises:
+            TrainingError: the method has no segmentation head.
+        """
+        student = students.encoder if students.decoder is None else students.decoder
+        if self.segmentation is None or student is None:
+            raise TrainingError("the method has no segmentation head; switch it on with segmentation=True")
+        logits: Tensor = self.segmentation(teacher, tuple(level.detach().float() for level in student))
+        return logits
+
     def forward(self, pictures: Tensor) -> Levels:
-        """(B, H, W, 3) BGR uint8 -> one raw map (B, h, w) per scored level; only what is scored is computed."""
+        """(B, H, W, 3) BGR uint8 -> the maps of `compare`; only what is scored is computed."""
         x = self.normalise(pictures)
         teacher = self.teach(x)
         encoded = None if self.encoder is None else self.encoder(x)

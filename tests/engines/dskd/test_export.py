@@ -17,7 +17,7 @@ from engines.runtimes.base import open_runtime
 
 MakeNetwork = Callable[[str, Method], Dskd]
 PICTURES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-SLIM = Method(width=8)
+SLIM = Method(width=8, painted=0.0, segmentation=False)
 
 
 @pytest.mark.parametrize("name", sorted(TEACHERS))
@@ -26,16 +26,16 @@ def test_the_graph_agrees_with_torch(name: str, preset: str, make_network: MakeN
     model = export(make_network(name, replace(METHODS[preset], width=8)), PICTURES)  # raises where they differ
     graph = onnx.load_from_string(model).graph
     assert [given.type.tensor_type.elem_type for given in graph.input] == [onnx.TensorProto.UINT8]
-    assert [out.name for out in graph.output] == ["map0", "map1", "map2"]
+    assert [out.name for out in graph.output] == ["map0", "map1", "map2", "map3"][: 3 + METHODS[preset].segmentation]
     assert {out.type.tensor_type.elem_type for out in graph.output} == {onnx.TensorProto.FLOAT}
 
 
 @pytest.mark.parametrize(
     "method",
     [
-        Method(width=8, levels=(4, 8, 16, 32), scored="both"),
-        Method(width=8, levels=(8, 16), scored_levels=(16,), detach=True),
-        Method(width=8, embedding_input="teacher", scored="both", metric="cosine"),
+        replace(SLIM, levels=(4, 8, 16, 32), scored="both"),
+        replace(SLIM, levels=(8, 16), scored_levels=(16,), detach=True),
+        replace(SLIM, embedding_input="teacher", scored="both", metric="cosine"),
     ],
 )
 def test_so_does_a_graph_of_unusual_switches(method: Method, make_network: MakeNetwork) -> None:
@@ -56,7 +56,8 @@ def blocks(model: bytes) -> set[str]:
 @pytest.mark.parametrize(
     ("method", "expected"),
     [
-        (METHODS["dskd"], {"teacher", "encoder", "embedding", "decoder", "decoder_heads"}),
+        (METHODS["dskd"], {"teacher", "encoder", "embedding", "decoder", "decoder_heads", "segmentation"}),
+        (METHODS["plain"], {"teacher", "encoder", "embedding", "decoder", "decoder_heads"}),
         (METHODS["rd4ad"], {"teacher", "embedding", "decoder", "decoder_heads"}),
         (METHODS["stfpm"], {"teacher", "encoder", "encoder_heads"}),
     ],

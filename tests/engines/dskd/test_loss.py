@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from engines.dskd.loss import damp_easy, matching_loss, mining_spread, pyramid_matching_loss
+from engines.dskd.loss import damp_easy, matching_loss, mining_spread, pyramid_matching_loss, segmentation_loss
 from engines.dskd.method import LossWeights, Method
 from engines.dskd.network import Students
 
@@ -83,3 +83,34 @@ def test_mining_reaches_the_students_through_the_method() -> None:
         matching_loss(t, Students(None, s), Method(mining=mining), "l2", 1.0).backward()  # type: ignore[no-untyped-call]
         gradients.append(sum(float(level.grad.abs().sum()) for level in s if level.grad is not None))
     assert gradients[1] < 0.5 * gradients[0]
+
+
+def masks() -> Tensor:
+    painted = torch.zeros(2, 8, 8)
+    painted[0, 2:5, 3:6] = 1
+    return painted
+
+
+def test_a_right_segmentation_costs_nearly_nothing_and_a_wrong_one_much() -> None:
+    right = 20 * (2 * masks() - 1)
+    assert float(segmentation_loss(right, masks())) < 0.01
+    assert float(segmentation_loss(-right, masks())) > 10
+
+
+def test_finding_more_of_the_defect_costs_less() -> None:
+    losses = []
+    for found in range(4):
+        logits = torch.full((2, 8, 8), -4.0)
+        logits[0, 2 : 2 + found, 3:6] = 4.0
+        losses.append(float(segmentation_loss(logits, masks())))
+    assert losses == sorted(losses, reverse=True)
+    assert len(set(losses)) == 4
+
+
+def test_a_batch_without_painted_defects_has_a_finite_loss_and_gradient() -> None:
+    logits = torch.zeros(2, 4, 4, requires_grad=True)
+    loss = segmentation_loss(logits, torch.zeros(2, 4, 4))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert bool(torch.isfinite(logits.grad).all())
+    assert bool((logits.grad > 0).all())

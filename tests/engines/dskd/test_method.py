@@ -14,9 +14,10 @@ from engines.errors import TrainingError
 some_levels = st.lists(st.sampled_from(STRIDES), min_size=1, unique=True).map(lambda levels: tuple(sorted(levels)))
 
 
-def test_the_presets_differ_in_structure_only() -> None:
+def test_the_presets_share_loss_levels_and_width() -> None:
     assert [(name, m.has_encoder, m.has_decoder) for name, m in METHODS.items()] == [
         ("dskd", True, True),
+        ("plain", True, True),
         ("rd4ad", False, True),
         ("stfpm", True, False),
     ]
@@ -25,7 +26,7 @@ def test_the_presets_differ_in_structure_only() -> None:
 
 
 def test_an_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(TrainingError, match="dskd, rd4ad, stfpm"):
+    with pytest.raises(TrainingError, match="dskd, plain, rd4ad, stfpm"):
         find_method("patchcore")
 
 
@@ -49,6 +50,9 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
         ({"mining": 1.5}, "mining 1.5"),
         ({"mining": float("nan")}, "mining nan"),
         ({"width": 0}, "width 0"),
+        ({"painted": -0.1, "segmentation": False}, "painted -0.1"),
+        ({"painted": 0.0}, "learns from painted and clean"),
+        ({"painted": 1.0}, "learns from painted and clean"),
     ],
 )
 def test_switches_that_contradict_each_other_say_why(switches: dict[str, Any], why: str) -> None:

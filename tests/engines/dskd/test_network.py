@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from engines.dskd.backbones import TEACHERS, teacher_spec
-from engines.dskd.loss import matching_loss, pyramid_matching_loss
+from engines.dskd.loss import matching_loss, pyramid_matching_loss, segmentation_loss
 from engines.dskd.method import METHODS, Method
 from engines.dskd.network import Dskd
+from engines.errors import TrainingError
 
 MakeNetwork = Callable[[str, Method], Dskd]
-SLIM = Method(width=8)
-PARTS = ("encoder", "encoder_heads", "embedding", "decoder", "decoder_heads")
+SLIM = Method(width=8, painted=0.0, segmentation=False)
+STUDENTS = ("encoder", "encoder_heads", "embedding", "decoder", "decoder_heads")
+PARTS = (*STUDENTS, "segmentation")
 
 
 def pictures(count: int = 1, side: int = 64) -> Tensor:
@@ -35,20 +37,24 @@ def test_maps_have_a_quarter_an_eighth_and_a_sixteenth_of_the_side(
     name: str, preset: str, make_network: MakeNetwork
 ) -> None:
     maps = make_network(name, replace(METHODS[preset], width=8))(pictures(2))
-    assert [tuple(level.shape) for level in maps] == [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
-    assert all(bool((level >= -1e-5).all()) for level in maps)
+    discrepancies = [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
+    assert [tuple(level.shape) for level in maps[:3]] == discrepancies
+    assert all(bool((level >= -1e-5).all()) for level in maps[:3])
+    assert [tuple(level.shape) for level in maps[3:]] == ([(2, 16, 16)] if METHODS[preset].segmentation else [])
     assert all(level.dtype == torch.float32 for level in maps)
 
 
 @pytest.mark.parametrize(
     ("method", "sides"),
     [
-        (Method(width=8, levels=(4, 8, 16, 32)), [16, 8, 4, 2]),
-        (Method(width=8, levels=(16,)), [4]),
-        (Method(width=8, levels=(4, 16)), [16, 4]),
-        (Method(width=8, levels=(8, 32), embedding_input="teacher"), [8, 2]),
-        (Method(width=8, scored_levels=(8,)), [8]),
-        (Method(width=8, scored="both", scored_levels=(4, 16)), [16, 4]),
+        (replace(SLIM, levels=(4, 8, 16, 32)), [16, 8, 4, 2]),
+        (replace(SLIM, levels=(16,)), [4]),
+        (replace(SLIM, levels=(4, 16)), [16, 4]),
+        (replace(SLIM, levels=(8, 32), embedding_input="teacher"), [8, 2]),
+        (replace(SLIM, scored_levels=(8,)), [8]),
+        (replace(SLIM, scored="both", scored_levels=(4, 16)), [16, 4]),
+        (Method(width=8, levels=(8, 16)), [8, 4, 8]),
+        (Method(width=8, scored="encoder"), [16, 8, 4, 16]),
     ],
 )
 def test_there_is_one_map_per_scored_level(method: Method, sides: list[int], make_network: MakeNetwork) -> None:
@@ -66,9 +72,10 @@ def test_there_is_one_map_per_scored_level(method: Method, sides: list[int], mak
     ("method", "built"),
     [
         (METHODS["dskd"], PARTS),
-        (METHODS["stfpm"], PARTS[:2]),
-        (METHODS["rd4ad"], PARTS[2:]),
-        (Method(embedding_input="teacher", scored="both"), PARTS),
+        (METHODS["plain"], STUDENTS),
+        (METHODS["stfpm"], STUDENTS[:2]),
+        (METHODS["rd4ad"], STUDENTS[2:]),
+        (replace(SLIM, embedding_input="teacher", scored="both"), STUDENTS),
     ],
 )
 def test_only_what_the_method_needs_is_built(method: Method, built: tuple[str, ...], make_network: MakeNetwork) -> None:
@@ -100,7 +107,7 @@ def test_the_embedding_is_fed_by_whom_the_method_says(make_network: MakeNetwork)
 def test_the_default_students_are_those_its_results_were_measured_with() -> None:
     """Shapes in order of construction: the same seed gives the same network as before the switches came."""
     spec = teacher_spec("efficientnet_lite0")
-    network = Dskd(spec.build(Method().levels), spec)
+    network = Dskd(spec.build(Method().levels), spec, METHODS["plain"])
     shapes = [tuple(parameter.shape) for parameter in network.parameters()]
     assert hashlib.sha256(repr(shapes).encode()).hexdigest()[:16] == "04a047752f3e8778"
 
@@ -131,11 +138,31 @@ def test_the_teacher_stays_frozen_while_the_students_train(preset: str, make_net
     before = {key: value.clone() for key, value in network.teacher.state_dict().items()}
     x = network.normalise(pictures(2))
     target = network.teach(x)
-    loss = matching_loss(target, network.study(x, target), network.method, network.metric, 0.0)
+    students = network.study(x, target)
+    loss = matching_loss(target, students, network.method, network.metric, 0.0)
+    if network.segmentation is not None:
+        loss = loss + segmentation_loss(network.segment(target, students), torch.ones(2, 16, 16))
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is None for parameter in network.teacher.parameters())
     assert all(has_gradient(part) for name in PARTS if (part := getattr(network, name)) is not None)
     assert all(torch.equal(before[key], value) for key, value in network.teacher.state_dict().items())
+
+
+def test_the_segmentation_head_teaches_itself_and_not_the_students(make_network: MakeNetwork) -> None:
+    network = make_network("efficientnet_lite0", Method(width=8)).train()
+    x = network.normalise(pictures(2))
+    target = network.teach(x)
+    segmentation_loss(network.segment(target, network.study(x, target)), torch.ones(2, 16, 16)).backward()  # type: ignore[no-untyped-call]
+    assert has_gradient(network.segmentation)
+    assert not any(has_gradient(getattr(network, name)) for name in STUDENTS)
+
+
+def test_a_network_without_the_head_says_so_when_asked_to_segment(make_network: MakeNetwork) -> None:
+    network = make_network("efficientnet_lite0", SLIM)
+    x = network.normalise(pictures())
+    target = network.teach(x)
+    with pytest.raises(TrainingError, match="segmentation=True"):
+        network.segment(target, network.study(x, target))
 
 
 @pytest.mark.parametrize("detach", [False, True])
