@@ -46,7 +46,7 @@ def test_resnet18_costs_what_the_methods_cost(
 
 def test_the_default_costs_what_its_speed_was_measured_with() -> None:
     cost = measure_cost(build("efficientnet_lite0", Method()), 256)
-    assert sum(block.macs for block in cost) / 1e9 == pytest.approx(1.481, abs=0.001)
+    assert sum(block.macs for block in cost) / 1e9 == pytest.approx(1.470, abs=0.001)
     assert sum(block.parameters for block in cost if block.name != "teacher") == 4_561_680 + SEGMENTATION
 
 
