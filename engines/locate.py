@@ -40,6 +40,7 @@ BLUR = 1.0  # px at half the fine search's size: what a refinement that starts 3
 HIDDEN = 0.02  # share of the part's edges that may lie outside the frame: more of it could be missing unseen
 MIN_SCORE = 0.5  # empty belts and other shapes score up to 0.2, a bare outline of the right size 0.6, parts 0.95
 MARGIN = 0.04  # of the part's side; left around it where the box is found by itself
+FAINT = 0.5  # grey levels; deviation of edges below which a place counts as empty
 FLAT = 4.0  # grey levels; a template whose edges are all weaker shows nothing
 
 
@@ -129,7 +130,8 @@ class Locator:
         """The `PLACES` likeliest centres in the coarse frame, best first, in pixels of the fine one."""
         pad = self._turned[0].shape[0] // 2
         padded = cv2.copyMakeBorder(coarse, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
-        likeness = np.max([cv2.matchTemplate(padded, turned, cv2.TM_CCOEFF_NORMED) for turned in self._turned], 0)
+        likeness = np.max([cv2.matchTemplate(padded, turned, cv2.TM_CCORR) for turned in self._turned], 0)
+        likeness /= _deviations(padded, 2 * pad + 1)
         for _ in range(PLACES):
             _, _, _, (x, y) = cv2.minMaxLoc(likeness)
             place = _peak(likeness[y], x), _peak(likeness[:, x], y)
@@ -296,7 +298,7 @@ def _rim(edges: Edges) -> NDArray[np.float64]:
 
 
 def _turned(edges: Edges) -> list[Edges]:
-    """The template in `TURNS` rotations about its pivot, on squares that hold it at any angle."""
+    """The template in `TURNS` rotations about its pivot, mean 0 and length 1, on squares that hold it at any angle."""
     centre = np.asarray(_pivot(edges))
     corners = np.array([[x, y] for x in (0, edges.shape[1] - 1) for y in (0, edges.shape[0] - 1)])
     reach = math.ceil(float(np.linalg.norm(corners - centre, axis=1).max()))
@@ -304,8 +306,22 @@ def _turned(edges: Edges) -> list[Edges]:
     for turn in range(TURNS):
         rotation = _rotation(2 * math.pi * turn / TURNS)
         matrix = np.column_stack([rotation, reach - rotation @ centre])
-        turned.append(np.asarray(cv2.warpAffine(edges, matrix, (2 * reach + 1, 2 * reach + 1)), np.float32))
+        square = np.asarray(cv2.warpAffine(edges, matrix, (2 * reach + 1, 2 * reach + 1)), np.float32)
+        square -= square.mean()
+        turned.append(square / max(float(np.linalg.norm(square)), 1e-6))
     return turned
+
+
+def _deviations(edges: Edges, side: int) -> Edges:
+    """Deviation times root of size of every full window of `side` px, and a floor under those where nothing is.
+
+    OpenCV's own normalisation divides rounding errors by rounding errors there, and finds any likeness it likes.
+    """
+    mean = cv2.boxFilter(edges, cv2.CV_64F, (side, side))
+    variance = cv2.sqrBoxFilter(edges, cv2.CV_64F, (side, side)) - mean * mean
+    reach = side // 2
+    inner = np.maximum(variance, 0)[reach : edges.shape[0] - reach, reach : edges.shape[1] - reach]
+    return np.asarray(side * np.sqrt(inner + FAINT**2), np.float32)
 
 
 def _rotation(angle: float) -> Matrix:
