@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,9 +35,8 @@ def test_every_pixel_of_the_canvas_lies_in_a_tile_and_neighbours_overlap(
         covered = np.zeros(length, int)
         for start in starts:
             covered[start : start + side] += 1
-        assert covered.min() == 1 or len(starts) > 2
         assert (covered > 0).all()
-        assert all(after - before <= side - max(STEP, OVERLAP * side) for before, after in zip(starts, starts[1:]))
+        assert all(after - before <= side - max(STEP, OVERLAP * side) for before, after in itertools.pairwise(starts))
 
 
 @given(st.sampled_from((64, 128)), st.integers(1, 6), st.integers(100, 1000))
