@@ -1,4 +1,7 @@
-"""Bundle: a folder with the exported model, the scoring that `select` parts chose, and a manifest over both."""
+"""Bundle: a folder with the exported model, the scoring that `select` parts chose, and a manifest over all of it.
+
+A product whose parts are located has its template there too.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,21 @@ import msgspec
 
 from engines.errors import BundleError, EngineError
 from engines.image import InputSpec
+from engines.locate import Grey, decode_template, encode_template
 from engines.scoring import Scoring
 from engines.scoring_file import arrays_scoring, pack_arrays, scoring_arrays, unpack_arrays
+from engines.tiling import check_tiling
 
-FORMAT = 1
-MANIFEST, MODEL, SCORING = "manifest.json", "model.onnx", "scoring.npz"
+FORMAT = 2  # 2: `input` states fit, tiling and locate; a program of format 1 would pass them over and stretch
+MANIFEST, MODEL, SCORING, TEMPLATE = "manifest.json", "model.onnx", "scoring.npz", "template.png"
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is known of a bundle; written by export, never edited.
 
     Attributes:
-        levels: (height, width) of each raw map, fine to coarse.
+        input: everything between a frame and the model.
+        levels: (height, width) of each raw map of a part, stitched, fine to coarse.
         fit, select: fingerprints of the pictures in these roles.
         files: sha256 by file name.
     """
@@ -50,12 +56,14 @@ class Bundle:
     Attributes:
         id: sha256 of the manifest, and through it of every file.
         model: the ONNX bytes that were verified.
+        template: (h, w) grey, of products whose parts are located.
     """
 
     id: str
     manifest: Manifest
     model: bytes
     scoring: Scoring
+    template: Grey | None = None
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -70,23 +78,30 @@ def load_bundle(folder: Path) -> Bundle:
     except msgspec.DecodeError as error:
         raise BundleError(f"{folder / MANIFEST} is not a manifest: {error}; train the product again") from error
     if manifest.format != FORMAT:
-        raise BundleError(f"{folder} has bundle format {manifest.format}, this program reads {FORMAT}; upgrade it")
-    if set(manifest.files) != {MODEL, SCORING}:
-        raise BundleError(f"{folder / MANIFEST} lists {sorted(manifest.files)}, expected {[MODEL, SCORING]}")
+        raise BundleError(
+            f"{folder} has bundle format {manifest.format}, this program reads {FORMAT}; train again or upgrade"
+        )
+    expected = {MODEL, SCORING} if manifest.input.locate is None else {MODEL, SCORING, TEMPLATE}
+    if set(manifest.files) != expected:
+        raise BundleError(f"{folder / MANIFEST} lists {sorted(manifest.files)}, expected {sorted(expected)}")
     verified = {name: _verified(folder / name, digest) for name, digest in manifest.files.items()}
     try:
         scoring = arrays_scoring(unpack_arrays(verified[SCORING]))
+        check_tiling(manifest.input)
+        template = decode_template(verified[TEMPLATE]) if TEMPLATE in verified else None
     except EngineError as error:
-        raise BundleError(f"{folder / SCORING}: {error}") from error
-    return Bundle(hashlib.sha256(raw).hexdigest(), manifest, verified[MODEL], scoring)
+        raise BundleError(f"{folder}: {error}") from error
+    return Bundle(hashlib.sha256(raw).hexdigest(), manifest, verified[MODEL], scoring, template)
 
 
-def save_bundle(parent: Path, manifest: Manifest, model: bytes, scoring: Scoring) -> Path:
+def save_bundle(parent: Path, manifest: Manifest, model: bytes, scoring: Scoring, template: Grey | None = None) -> Path:
     """Write a new bundle folder below `parent`, whole or not at all; return it.
 
     The manifest's `files` are filled in here. Folder names sort by time of creation.
     """
     files = {MODEL: model, SCORING: pack_arrays(scoring_arrays(scoring))}
+    if template is not None:
+        files[TEMPLATE] = encode_template(template)
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     raw = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=digests)), indent=1)
     stamp = manifest.created.translate(str.maketrans("", "", ":-.+"))

@@ -9,9 +9,11 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.errors import EngineError, ImageError
-from engines.image import Image, frame_size, prepare
+from engines.image import Image, InputSpec, frame_size, prepare
 from engines.runtimes.base import Runtime, open_runtime
 from engines.scoring import Map
+from engines.tiling import cut_tiles, stitch
+from engines.view import open_locator
 
 WARM_UPS = 3  # first inferences allocate and tune; no part should pay for them
 
@@ -33,6 +35,7 @@ class Detector:
         self.engine = engine
         self._runtime = runtime
         self._spec = bundle.manifest.input
+        self._locator = open_locator(self._spec, bundle.template)
         self._any_size = any_size
 
     def detect(self, image: Image) -> Anomaly:
@@ -40,13 +43,14 @@ class Detector:
 
         Raises:
             ImageError: the frame is of another size than taught, or no picture.
+            PartNotFound: the product's parts are located, and this frame shows none.
             EngineError: the runtime gave maps of another shape than the manifest's.
         """
         self._check_size(image)
         started = time.perf_counter_ns()
-        picture = prepare(image, self._spec)
+        canvas = prepare(image, self._spec, self._locator)
         prepared = time.perf_counter_ns()
-        maps = self._runtime.infer(picture)
+        maps = infer(self._runtime, canvas, self._spec)
         inferred = time.perf_counter_ns()
         shapes = [level.shape for level in maps]
         if shapes != [tuple(level) for level in self.bundle.manifest.levels]:
@@ -73,11 +77,17 @@ class Detector:
         )
 
 
+def infer(runtime: Runtime, canvas: Image, spec: InputSpec) -> tuple[Map, ...]:
+    """Raw maps of a prepared picture, tile by tile, stitched: the same code in training and line."""
+    return stitch([runtime.infer(tile) for tile in cut_tiles(canvas, spec)], spec)
+
+
 def open_detector(bundle: Bundle, engine: str, threads: int = 0, any_size: bool = False) -> Detector:
     """Load a bundle into a runtime and warm it up.
 
     Raises:
         RuntimeUnavailable: the runtime is not installed or refuses the model.
+        ImageError: the bundle's template shows nothing to locate.
     """
     detector = Detector(bundle, open_runtime(engine, bundle.model, threads), engine, any_size)
     detector.warm_up()

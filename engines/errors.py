@@ -9,6 +9,10 @@ class ImageError(EngineError):
     """A picture that can't be read or has a shape the model was not taught."""
 
 
+class PartNotFound(EngineError):
+    """A frame in which the taught part is not to be found, or not whole."""
+
+
 class BundleError(EngineError):
     """A bundle that is missing, tampered with, or of an unknown format."""
 

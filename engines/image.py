@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, Protocol
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,14 +18,77 @@ Image = NDArray[np.uint8]  # (H, W, 3) BGR, 0..255
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """What the model eats: a region of the frame, stretched to the model's size."""
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels
+Fit = Literal["stretch", "letterbox"]
+
+
+class Tiling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The region on one large canvas, looked at in overlapping tiles of the model's size.
+
+    Attributes:
+        canvas: (width, height) that the region is brought to, px.
+        lefts, tops: where the tiles begin, canvas px; every left with every top is one tile.
+    """
+
+    canvas: tuple[int, int]
+    lefts: tuple[int, ...]
+    tops: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Tiles, and so inferences, per part."""
+        return len(self.lefts) * len(self.tops)
+
+
+class Locate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Find the part first, and bring it to the taught pose; the template itself is a file of the bundle.
+
+    Attributes:
+        box: of the template, in the taught picture.
+        min_score: likeness, 0..1, below which there is no part in the frame.
+    """
+
+    box: Box
+    min_score: float
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model eats, from frame to tiles: locate, region, fit, tiling, in this order.
+
+    Attributes:
+        height, width: of the model's input, px: of one tile.
+        frame_size: (width, height) taught; None: pictures of mixed sizes.
+        region: in frame pixels; with `locate` in pixels of the taught picture. None: whole frame.
+        fit: `stretch` fills the canvas; `letterbox` keeps the aspect and pads on both sides.
+        fill: of what lies beside a letterboxed region or outside the frame: the edge, repeated.
+        tiling: None: one picture of the model's size.
+    """
 
     height: int
     width: int
-    frame_size: tuple[int, int] | None = None  # (width, height) taught; None: pictures of mixed sizes
-    region: tuple[int, int, int, int] | None = None  # x, y, width, height in frame pixels; None: whole frame
+    frame_size: tuple[int, int] | None = None
+    region: Box | None = None
+    fit: Fit = "stretch"
+    fill: Literal["edge"] = "edge"
+    tiling: Tiling | None = None
+    locate: Locate | None = None
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """(width, height) of what `prepare` gives."""
+        return (self.width, self.height) if self.tiling is None else self.tiling.canvas
+
+    @property
+    def inferences(self) -> int:
+        """Per part."""
+        return 1 if self.tiling is None else self.tiling.count
+
+
+class Rectifier(Protocol):
+    """What brings a part to its taught pose before the region is cut."""
+
+    def rectify(self, frame: Image, region: Box) -> Image:
+        """The region of the part in its taught pose, (height, width, 3) BGR."""
 
 
 def read_image(path: Path) -> Image:
@@ -67,26 +131,77 @@ def frame_size(image: Image) -> tuple[int, int]:
     return int(image.shape[1]), int(image.shape[0])
 
 
-def prepare(image: Image, spec: InputSpec) -> Image:
-    """Cut out the region and resize it to the model: (H, W, 3) BGR uint8 -> (height, width, 3) BGR uint8.
+def prepare(image: Image, spec: InputSpec, rectifier: Rectifier | None = None) -> Image:
+    """A frame on the canvas, before it is cut into tiles: (H, W, 3) BGR uint8 -> (height, width, 3) BGR uint8.
+
+    Args:
+        rectifier: needed where the spec says `locate`.
 
     Raises:
-        ImageError: the array is no BGR picture, or the region lies outside it.
+        ImageError: the array is no BGR picture, the region lies outside it, or a letterbox was taught for another size.
+        PartNotFound: with `locate`, the part is not in the frame.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ImageError(f"a frame must be (H, W, 3) uint8, got {image.shape} {image.dtype}; check the pixel format")
-    if spec.region is not None:
-        image = _cut(image, spec.region)
-    if image.shape[:2] == (spec.height, spec.width):
+    if spec.locate is not None:
+        if rectifier is None or spec.region is None:
+            raise ImageError("the part must be located, but template or region is missing; teach the product again")
+        image = rectifier.rectify(image, spec.region)
+    elif spec.region is not None:
+        image = cut(image, spec.region)
+    if spec.fit == "stretch":
+        return _resize(image, spec.canvas)
+    if frame_size(image) != region_size(spec):
+        raise ImageError(f"a letterbox taught for {region_size(spec)} px can't take {frame_size(image)}; give a region")
+    return _letterbox(image, spec)
+
+
+def region_size(spec: InputSpec) -> tuple[int, int] | None:
+    """(width, height) in frame pixels of what is inspected; None: it varies from picture to picture."""
+    return spec.region[2:] if spec.region is not None else spec.frame_size
+
+
+def content_box(spec: InputSpec) -> Box:
+    """Where the region lies on the canvas; all of it unless it is letterboxed.
+
+    Raises:
+        ImageError: a letterbox without a known size of the region.
+    """
+    width, height = spec.canvas
+    if spec.fit == "stretch":
+        return 0, 0, width, height
+    size = region_size(spec)
+    if size is None:
+        raise ImageError("a letterbox needs frames of one size; give a region, or stretch")
+    scale = min(width / size[0], height / size[1])
+    inner = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    return (width - inner[0]) // 2, (height - inner[1]) // 2, *inner
+
+
+def cut(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """The box of a picture (H, W, ...), as a view.
+
+    Raises:
+        ImageError: the box is empty or lies outside the picture.
+    """
+    x, y, width, height = box
+    if min(x, y) < 0 or min(width, height) < 1 or x + width > image.shape[1] or y + height > image.shape[0]:
+        raise ImageError(f"region {box} lies outside the frame of {frame_size(image)} px; correct the region")
+    return image[y : y + height, x : x + width]
+
+
+def _letterbox(image: Image, spec: InputSpec) -> Image:
+    x, y, width, height = content_box(spec)
+    right, bottom = spec.canvas[0] - x - width, spec.canvas[1] - y - height
+    # A constant would put a step along the region's border that changes with the light and outshines a fault there.
+    padded = cv2.copyMakeBorder(_resize(image, (width, height)), y, bottom, x, right, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, np.uint8)
+
+
+def _resize(image: Image, size: tuple[int, int]) -> Image:
+    if frame_size(image) == size:
         return image
     # Averaging over areas keeps fine texture from aliasing, at seven times the cost; above half size it gains nothing.
-    halves = image.shape[0] >= 2 * spec.height or image.shape[1] >= 2 * spec.width
+    halves = image.shape[0] >= 2 * size[1] or image.shape[1] >= 2 * size[0]
     method = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (spec.width, spec.height), interpolation=method), dtype=np.uint8)
-
-
-def _cut(image: Image, region: tuple[int, int, int, int]) -> Image:
-    x, y, width, height = region
-    if x < 0 or y < 0 or x + width > image.shape[1] or y + height > image.shape[0]:
-        raise ImageError(f"region {region} lies outside the frame of {frame_size(image)} px; correct the region")
-    return image[y : y + height, x : x + width]
+    return np.asarray(cv2.resize(image, size, interpolation=method), dtype=np.uint8)

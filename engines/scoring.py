@@ -8,7 +8,7 @@ small matrix per level does both: fused = sum_l A_l z_l A_l^T.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -29,6 +29,19 @@ PIXEL_QUANTILE = 0.999  # of good positions; above it a position counts toward t
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """How the inspected region lies in the map.
+
+    Attributes:
+        tile: share of the map's height and width that one picture of the model covers; (1, 1) without tiling.
+        content: x, y, width and height of the region as shares of the map; the rest is padding.
+    """
+
+    tile: tuple[float, float] = (1.0, 1.0)
+    content: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Scoring:
     """How raw maps become a score; part of the recipe.
 
@@ -37,6 +50,7 @@ class Scoring:
         pixel_limit: fused value above which a position counts toward the area.
         ignore: (h, w) of the fused grid, True where the map does not count; None: everything counts.
         zones: by name, (h, w) of the fused grid, True inside; each gets a score of its own.
+        layout: makes Gaussian and top share those of one tile, and positions those of the region.
     """
 
     statistics: Statistics
@@ -45,6 +59,7 @@ class Scoring:
     pixel_limit: float
     ignore: Mask | None = None
     zones: dict[str, Mask] = field(default_factory=dict)
+    layout: Layout = Layout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +88,13 @@ def fuse(maps: Sequence[Map], scoring: Scoring) -> Map:
     if len(maps) != len(scoring.means):
         raise EngineError(f"{len(maps)} maps but statistics of {len(scoring.means)} levels; recipe of another bundle?")
     height, width = maps[0].shape
+    down, across = scoring.layout.tile
     fused: Map = np.zeros((height, width), np.float32)
     for raw, mean, std in zip(maps, scoring.means, scoring.stds):
         if mean.ndim and mean.shape != raw.shape:
             raise EngineError(f"map {raw.shape} but statistics {mean.shape}; recipe of another bundle?")
-        fused += _smoother(raw.shape[0], height) @ ((raw - mean) / std) @ _smoother(raw.shape[1], width).T
+        rows, columns = _smoother(raw.shape[0], height, down), _smoother(raw.shape[1], width, across)
+        fused += rows @ ((raw - mean) / std) @ columns.T
     return fused
 
 
@@ -91,47 +108,70 @@ def score_fused(fused: Map, scoring: Scoring) -> Score:
     counted = fused if scoring.ignore is None else np.where(scoring.ignore, -np.inf, fused)
     row, column = np.unravel_index(int(np.argmax(counted)), counted.shape)
     height, width = counted.shape
+    x, y, inner_width, inner_height = scoring.layout.content
+    share = scoring.layout.tile[0] * scoring.layout.tile[1]
+    peak = ((column + 0.5) / width - x) / inner_width, ((row + 0.5) / height - y) / inner_height
+    above = float(np.mean(counted > scoring.pixel_limit)) / (inner_width * inner_height)
     return Score(
-        value=top_mean(counted),
-        peak=((float(column) + 0.5) / width, (float(row) + 0.5) / height),
-        area=float(np.mean(counted > scoring.pixel_limit)),
-        zones={name: top_mean(np.where(zone, counted, -np.inf)) for name, zone in scoring.zones.items()},
+        value=top_mean(counted, share),
+        peak=(min(max(float(peak[0]), 0.0), 1.0), min(max(float(peak[1]), 0.0), 1.0)),
+        area=min(above, 1.0),
+        zones={name: top_mean(np.where(zone, counted, -np.inf), share) for name, zone in scoring.zones.items()},
     )
 
 
-def top_mean(fused: Map) -> float:
-    """Mean of the largest `TOP_FRACTION` of positions; NaN if any position is NaN, so that it can't pass as good."""
+def top_mean(fused: Map, share: float = 1.0) -> float:
+    """Mean of the largest `TOP_FRACTION` of the positions of one tile, which is the `share` of the map.
+
+    NaN if any position is NaN, so that it can't pass as good.
+    """
     flat = fused.ravel()
     if np.isnan(flat).any():
         return float("nan")
     flat = flat[flat > -np.inf]
-    count = max(1, round(fused.size * TOP_FRACTION))
+    count = max(1, round(fused.size * share * TOP_FRACTION))
     if flat.size <= count:
         return float(flat.mean()) if flat.size else float("nan")
     return float(np.partition(flat, flat.size - count)[-count:].mean())
 
 
-def learn_scoring(maps: Sequence[Sequence[Map]], statistics: Statistics) -> Scoring:
+def learn_scoring(maps: Sequence[Sequence[Map]], statistics: Statistics, layout: Layout = Layout()) -> Scoring:
     """Statistics of good pictures' raw maps: `maps[picture][level]` of (h, w), at least one picture."""
     levels = [np.stack(level).astype(np.float32) for level in zip(*maps)]
-    moments = [_level_moments(level) if statistics == "level" else _position_moments(level) for level in levels]
-    scoring = Scoring(statistics, tuple(m for m, _ in moments), tuple(s for _, s in moments), float("inf"))
+    moments = [
+        _level_moments(level, layout) if statistics == "level" else _position_moments(level, layout) for level in levels
+    ]
+    ignore = padding(layout, maps[0][0].shape)
+    means, stds = tuple(m for m, _ in moments), tuple(s for _, s in moments)
+    scoring = Scoring(statistics, means, stds, float("inf"), ignore, layout=layout)
     fused = np.stack([fuse(picture, scoring) for picture in maps])
-    return Scoring(statistics, scoring.means, scoring.stds, float(np.quantile(fused, PIXEL_QUANTILE)))
+    counted = fused if ignore is None else fused[:, ~ignore]
+    return replace(scoring, pixel_limit=float(np.quantile(counted, PIXEL_QUANTILE)))
 
 
-def _level_moments(level: Map) -> tuple[Map, Map]:
-    return np.asarray(level.mean(), np.float32), np.asarray(max(float(level.std()), 1e-6), np.float32)
+def padding(layout: Layout, shape: tuple[int, ...]) -> Mask | None:
+    """True where the centre of a position of a (h, w) map lies beside the region; None: nowhere."""
+    x, y, width, height = layout.content
+    down, across = ((np.arange(size) + 0.5) / size for size in shape)
+    beside = (down < y) | (down > y + height), (across < x) | (across > x + width)
+    mask = beside[0][:, None] | beside[1][None, :]
+    return mask if mask.any() else None
 
 
-def _position_moments(level: Map) -> tuple[Map, Map]:
+def _level_moments(level: Map, layout: Layout) -> tuple[Map, Map]:
+    beside = padding(layout, level.shape[1:])
+    counted = level if beside is None else level[:, ~beside]
+    return np.asarray(counted.mean(), np.float32), np.asarray(max(float(counted.std()), 1e-6), np.float32)
+
+
+def _position_moments(level: Map, layout: Layout) -> tuple[Map, Map]:
     """Mean and deviation at each position, smoothed over neighbours and pulled toward the level's own.
 
     With few pictures a single position's deviation is mostly chance; `PRIOR_PICTURES` of the level's variance keep it
     from being near zero anywhere.
     """
-    count = level.shape[0]
-    rows, columns = _smoother(level.shape[1], level.shape[1]), _smoother(level.shape[2], level.shape[2])
+    count, height, width = level.shape
+    rows, columns = _smoother(height, height, layout.tile[0]), _smoother(width, width, layout.tile[1])
     mean: Map = rows @ level.mean(0) @ columns.T
     variance = rows @ ((level - mean) ** 2).mean(0) @ columns.T
     pooled = float(((level - mean) ** 2).mean())
@@ -143,12 +183,15 @@ PRIOR_PICTURES = 8
 
 
 @lru_cache(maxsize=64)
-def _smoother(size: int, target: int) -> Map:
-    """(target, size) matrix: bilinear enlargement (half-pixel centres), then a Gaussian whose rows sum to 1."""
+def _smoother(size: int, target: int, tile: float = 1.0) -> Map:
+    """(target, size) matrix: bilinear enlargement (half-pixel centres), then a Gaussian whose rows sum to 1.
+
+    The Gaussian is that of one tile, which covers the share `tile` of the target.
+    """
     centres = np.clip((np.arange(target) + 0.5) * size / target - 0.5, 0, size - 1)
     enlarge = np.maximum(0.0, 1.0 - np.abs(centres[:, None] - np.arange(size)[None, :]))
     distance = np.arange(target)[:, None] - np.arange(target)[None, :]
-    gauss = np.exp(-0.5 * (distance / (SIGMA_FRACTION * target)) ** 2)
+    gauss = np.exp(-0.5 * (distance / (SIGMA_FRACTION * target * tile)) ** 2)
     gauss /= gauss.sum(1, keepdims=True)
     matrix = np.asarray(gauss @ enlarge, np.float32)
     matrix.setflags(write=False)  # shared by every caller through the cache

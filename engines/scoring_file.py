@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.scoring import Scoring
+from engines.scoring import Layout, Scoring
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -25,6 +25,8 @@ def scoring_arrays(scoring: Scoring) -> Arrays:
     }
     if scoring.ignore is not None:
         arrays["ignore"] = scoring.ignore
+    if scoring.layout != Layout():
+        arrays["layout"] = np.asarray((*scoring.layout.tile, *scoring.layout.content))
     return arrays
 
 
@@ -44,6 +46,7 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
             pixel_limit=float(arrays["pixel_limit"]),
             ignore=np.asarray(arrays["ignore"], np.bool_) if "ignore" in arrays else None,
             zones={key[5:]: np.asarray(zone, np.bool_) for key, zone in arrays.items() if key.startswith("zone:")},
+            layout=_layout(arrays["layout"]) if "layout" in arrays else Layout(),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise EngineError(f"scoring arrays are damaged ({error!r}); calibrate the product again") from error
@@ -52,6 +55,14 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
     if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
         raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
     return scoring
+
+
+def _layout(array: NDArray[np.generic]) -> Layout:
+    down, across, *content = (float(value) for value in np.asarray(array, np.float64))
+    x, y, width, height = content
+    if not (min(down, across, width, height) > 0 and max(down, across, x + width, y + height) <= 1 + 1e-9):
+        raise ValueError(f"layout {array} does not lie in the map")
+    return Layout((down, across), (x, y, width, height))
 
 
 def pack_arrays(arrays: Arrays) -> bytes:

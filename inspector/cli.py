@@ -20,6 +20,9 @@ from rich.table import Table
 
 from calibration.errors import CalibrationError
 from engines.errors import EngineError
+from engines.image import Box
+from engines.tiling import cost
+from engines.view import View
 from inspector import __version__, doctor
 from inspector.config import load_config
 from inspector.errors import ConfigError, InspectorError
@@ -97,6 +100,21 @@ def train(
     frame_size: Annotated[
         str, typer.Option(help='"taught": all pictures have one size; "any": sizes vary.')
     ] = "taught",
+    region: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="Inspect this only; with --locate in that picture's pixels.")
+    ] = None,
+    fit: Annotated[
+        str, typer.Option(help='"stretch" to the model\'s size, or "letterbox": keep the aspect.')
+    ] = "stretch",
+    tiles: Annotated[
+        str | None, typer.Option(metavar="auto|N", help="For small defects: N tiles along the longer side; costs time.")
+    ] = None,
+    locate: Annotated[
+        Path | None, typer.Option(help="Picture of one part: find it in each frame and turn it to this pose.")
+    ] = None,
+    locate_box: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="The part in that picture; default: what stands out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Teach a product with good parts.
@@ -107,11 +125,14 @@ def train(
     from inspector.teaching import teach_product
 
     _one_of("--frame-size", frame_size, ("taught", "any"))
+    console = Console(stderr=True)
+    view = _view(region, fit, tiles, locate, locate_box)
     made = teach_product(
-        product(data_dir, name), good, teacher, weights, steps, seed, frame_size == "any", Console(stderr=True)
+        product(data_dir, name), good, teacher, weights, steps, seed, frame_size == "any", console, view
     )
     facts = {"product": name, "bundle": made.id, "fit": len(made.manifest.fit), "select": len(made.manifest.select),
-             "training": made.manifest.training, "statistics": made.scoring.statistics}  # fmt: skip
+             "training": made.manifest.training, "statistics": made.scoring.statistics,
+             "input": msgspec.to_builtins(made.manifest.input), "cost": cost(made.manifest.input)}  # fmt: skip
     _show(facts, as_json, f"Next: inspector calibrate {name} --good {good} --data-dir {data_dir}")
 
 
@@ -356,6 +377,29 @@ def _product_row(name: str, data_dir: Path) -> dict[str, Any]:
         return {"product": name, "state": str(error), "bundle": None, "engine": None, "evidence": None}
     sentence = recipe.evidence.sentence()
     return {"product": name, "state": "ready", "bundle": bundle.id[:12], "engine": recipe.engine, "evidence": sentence}
+
+
+def _view(region: str | None, fit: str, tiles: str | None, locate: Path | None, locate_box: str | None) -> View:
+    _one_of("--fit", fit, ("stretch", "letterbox"))
+    if tiles is not None and tiles != "auto" and not tiles.isdecimal():
+        raise ConfigError(f"--tiles {tiles!r}: give auto, or the number of tiles along the longer side")
+    return View(
+        region=_box("--region", region),
+        fit="stretch" if fit == "stretch" else "letterbox",
+        tiles=None if tiles is None else "auto" if tiles == "auto" else int(tiles),
+        locate=locate,
+        locate_box=_box("--locate-box", locate_box),
+    )
+
+
+def _box(option: str, text: str | None) -> Box | None:
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r}: write four whole numbers, such as 120,80,640,480") from error
+    return x, y, width, height
 
 
 def _stop_on_signal() -> threading.Event:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from calibration.errors import CalibrationError
 from engines.errors import EngineError
+from engines.tiling import cost
 from inspector.cameras.base import make_camera
 from inspector.config import Config, load_config
 from inspector.errors import InspectorError
@@ -111,11 +112,11 @@ def _data_dir(data_dir: Path) -> Iterator[Finding]:
 def _products(data_dir: Path) -> Iterator[Finding]:
     for entry in list_products(data_dir):
         try:
-            recipe, _ = entry.active()
+            recipe, bundle = entry.active()
         except (CalibrationError, EngineError) as error:
             yield Finding(f"product {entry.name}", "bad", str(error), "see there")
         else:
-            yield Finding(f"product {entry.name}", "ok", recipe.evidence.sentence())
+            yield Finding(f"product {entry.name}", "ok", f"{recipe.evidence.sentence()}; {cost(bundle.manifest.input)}")
 
 
 def _camera(config: Config) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ class Reason(str, Enum):
     GRAB_FAILED = "grab_failed"  # the camera gave an incomplete picture, or none for a trigger
     # ERROR, by the line
     BAD_FRAME = "bad_frame"  # wrong size or pixel format
+    PART_NOT_FOUND = "part_not_found"  # the taught part is not in the frame, or not whole
     ENGINE_FAULT = "engine_fault"  # anything unexpected while looking at the part
     NOT_FINITE = "not_finite"  # a NaN or infinite score
     OVERLOAD = "overload"  # the queue before inference was full

@@ -15,7 +15,7 @@ import structlog
 
 from calibration.recipe import Recipe
 from engines.detector import Anomaly
-from engines.errors import ImageError
+from engines.errors import ImageError, PartNotFound
 from engines.image import Image
 from engines.scoring import Score, score
 from inspector.acquisition import Link
@@ -76,6 +76,8 @@ class Line:
             inspection = Inspection(part, seen, None, "", timings, self._clock.now_ns())
         except _Fault as fault:
             inspection = self._failed(part, fault.reason, str(fault), queue_ms)
+        except PartNotFound as error:
+            inspection = self._failed(part, Reason.PART_NOT_FOUND, str(error), queue_ms)
         except ImageError as error:
             inspection = self._failed(part, Reason.BAD_FRAME, str(error), queue_ms)
         except Exception as error:  # the one broad except: whatever breaks, the part gets its ERROR

@@ -19,6 +19,7 @@ from engines.bundle import Bundle
 from engines.detector import open_detector
 from engines.errors import TrainingError
 from engines.runtimes.base import preferred_runtime
+from engines.view import View
 from inspector.products import Product
 
 if TYPE_CHECKING:
@@ -34,14 +35,15 @@ def teach_product(
     seed: int,
     any_size: bool,
     console: Console,
+    view: View = View(),
 ) -> Bundle:
     """Train on the `fit` and `select` shares of a folder; the rest is left for calibration.
 
     Raises:
-        ImageError, SampleError, TrainingError: see `teach`.
+        ImageError, PartNotFound, SampleError, TrainingError: see `teach`.
     """
     roles = split_roles(list_samples(good))
-    return teach_samples(product, roles["fit"], roles["select"], teacher, weights, steps, seed, any_size, console)
+    return teach_samples(product, roles["fit"], roles["select"], teacher, weights, steps, seed, any_size, console, view)
 
 
 def teach_samples(
@@ -54,6 +56,7 @@ def teach_samples(
     seed: int,
     any_size: bool,
     console: Console,
+    view: View = View(),
 ) -> Bundle:
     """Train on samples whose roles are settled already.
 
@@ -73,7 +76,7 @@ def teach_samples(
             bar.update(task, completed=step.step, description=f"learning {len(fit)} good parts, loss {step.loss:.2f}")
 
         paths = [sample.path for sample in fit], [sample.path for sample in select]
-        return teach(product.name, *paths, product.bundles, config, any_size, on_step)
+        return teach(product.name, *paths, product.bundles, config, any_size, on_step, view)
 
 
 def calibrate_product(

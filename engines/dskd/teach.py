@@ -8,26 +8,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
 from engines.bundle import FORMAT, Bundle, Manifest, load_bundle, save_bundle
 from engines.defects import paint_defect
+from engines.detector import infer
 from engines.dskd.backbones import teacher_spec
 from engines.dskd.export import export
 from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, train
-from engines.errors import TrainingError
-from engines.image import InputSpec, fingerprint, frame_size, prepare, read_image
+from engines.errors import ImageError, PartNotFound, TrainingError
+from engines.image import InputSpec, content_box, fingerprint, frame_size, prepare, read_image
+from engines.locate import Locator
 from engines.runtimes.base import open_runtime
 from engines.scoring import Scoring
 from engines.select import choose_scoring
+from engines.tiling import cut_tiles, layout
+from engines.view import View, plan_view
 
 PARITY_PICTURES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """Prepared pictures (N, H, W, 3), their fingerprints, and the frame sizes (width, height) they came in."""
+    """Canvases (N, H, W, 3), their fingerprints, and the frame sizes (width, height) they came in."""
 
     pictures: Pictures
     fingerprints: list[str]
@@ -42,67 +47,102 @@ def teach(
     config: TrainingConfig,
     any_size: bool = False,
     on_step: Callable[[Progress], None] = lambda _: None,
+    view: View = View(),
 ) -> Bundle:
     """Train, export and score a product; its bundle is written below `parent`.
 
+    Tiles are cut after the roles are settled: those of one part all have its role.
+
     Raises:
-        ImageError: a picture can't be read.
+        ImageError: a picture can't be read, or does not suit the view.
+        PartNotFound: the view says `locate`, and a picture shows no such part.
         TrainingError: training failed, or pictures are of mixed sizes without `any_size`.
     """
-    spec = InputSpec(config.size, config.size)
-    for_fit, for_select = load_pictures(fit, spec), load_pictures(select, spec)
+    if not fit:
+        raise TrainingError("no picture to learn from; give at least 2 good parts")
+    plan = plan_view(view, config.size, read_image(fit[0]))
+    spec, locator = plan.spec, plan.locator()
+    for_fit, for_select = load_pictures(fit, spec, locator), load_pictures(select, spec, locator)
     sizes = for_fit.sizes | for_select.sizes
     if len(sizes) > 1 and not any_size:
         raise TrainingError(
             f"pictures come in {len(sizes)} sizes, such as {sorted(sizes)[:3]}; a line's frames have one. "
             "Sort them out, or allow it with --frame-size any"
         )
-    trained = train(for_fit.pictures, for_select.pictures, config, on_step)
-    model = export(trained.network, for_select.pictures[:PARITY_PICTURES])
+    select_tiles = tiles_of(for_select.pictures, spec)
+    trained = train(tiles_of(for_fit.pictures, spec), select_tiles, config, on_step)
+    model = export(trained.network, select_tiles[:PARITY_PICTURES])
+    scoring = score_select(model, for_select.pictures, spec, config.seed)
     manifest = Manifest(
         format=FORMAT,
         product=product,
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         teacher=config.teacher,
         weights_licence=teacher_spec(config.teacher).weights_licence,
-        input=InputSpec(config.size, config.size, None if len(sizes) > 1 else next(iter(sizes))),
-        levels=[(level.shape[1], level.shape[2]) for level in _example_maps(trained, for_select.pictures)],
+        input=spec if len(sizes) == 1 else msgspec.structs.replace(spec, frame_size=None),
+        levels=map_shapes(model, for_select.pictures[0], spec),
         fit=for_fit.fingerprints,
         select=for_select.fingerprints,
         training=_training_facts(trained, config),
         versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         files={},
     )
-    return load_bundle(save_bundle(parent, manifest, model, score_select(model, for_select.pictures, config.seed)))
+    return load_bundle(save_bundle(parent, manifest, model, scoring, plan.template))
 
 
-def load_pictures(paths: Sequence[Path], spec: InputSpec) -> Taught:
-    """Read and prepare pictures; only the prepared ones are kept in memory."""
-    pictures = np.empty((len(paths), spec.height, spec.width, 3), np.uint8)
+def load_pictures(paths: Sequence[Path], spec: InputSpec, locator: Locator | None = None) -> Taught:
+    """Read and prepare pictures; only the prepared ones are kept in memory.
+
+    Raises:
+        ImageError, PartNotFound: see `prepare`; the message names the picture.
+    """
+    pictures = np.empty((len(paths), spec.canvas[1], spec.canvas[0], 3), np.uint8)
     fingerprints, sizes = [], set()
     for index, path in enumerate(paths):
         image = read_image(path)
-        pictures[index] = prepare(image, spec)
+        try:
+            pictures[index] = prepare(image, spec, locator)
+        except (ImageError, PartNotFound) as error:
+            raise type(error)(f"{path}: {error}") from error
         fingerprints.append(fingerprint(image))
         sizes.add(frame_size(image))
     return Taught(pictures, fingerprints, frozenset(sizes))
 
 
-def score_select(model: bytes, select: Pictures, seed: int) -> Scoring:
-    """The scoring that the select parts ask for, from the exported graph's own maps."""
+def tiles_of(canvases: Pictures, spec: InputSpec) -> Pictures:
+    """What the network sees of each canvas (N, H, W, 3), as one array: (N * tiles, height, width, 3)."""
+    return canvases if spec.tiling is None else np.concatenate([cut_tiles(canvas, spec) for canvas in canvases])
+
+
+def score_select(model: bytes, select: Pictures, spec: InputSpec, seed: int) -> Scoring:
+    """The scoring that the select parts ask for, from the exported graph's own maps of whole parts."""
     rng = np.random.default_rng(seed)
     runtime = open_runtime("onnxruntime", model)
-    clean = [runtime.infer(picture) for picture in select]
+    clean = [infer(runtime, canvas, spec) for canvas in select]
     others = np.roll(select, 1, 0)
-    painted = [runtime.infer(paint_defect(picture, other, rng).image) for picture, other in zip(select, others)]
+    painted = [infer(runtime, paint_part(canvas, other, spec, rng), spec) for canvas, other in zip(select, others)]
     runtime.close()
-    return choose_scoring(clean, painted)
+    return choose_scoring(clean, painted, layout(spec))
 
 
-def _example_maps(trained: Trained, pictures: Pictures) -> tuple[torch.Tensor, ...]:
-    with torch.no_grad():
-        maps: tuple[torch.Tensor, ...] = trained.network(torch.from_numpy(pictures[:1]))
-    return maps
+def paint_part(canvas: Pictures, other: Pictures, spec: InputSpec, rng: np.random.Generator) -> Pictures:
+    """A copy of a canvas (H, W, 3) with one artificial defect of a tile's scale, in the inspected region."""
+    x, y, width, height = content_box(spec)
+    wide, high = min(width, spec.width), min(height, spec.height)
+    left = x + (int(rng.integers(width - wide + 1)) if width > wide else 0)
+    top = y + (int(rng.integers(height - high + 1)) if height > high else 0)
+    place = slice(top, top + high), slice(left, left + wide)
+    painted: Pictures = canvas.copy()
+    painted[place] = paint_defect(canvas[place], other[place], rng).image
+    return painted
+
+
+def map_shapes(model: bytes, canvas: Pictures, spec: InputSpec) -> list[tuple[int, int]]:
+    """(height, width) of each raw map of a canvas (H, W, 3)."""
+    runtime = open_runtime("onnxruntime", model)
+    shapes = [(int(level.shape[0]), int(level.shape[1])) for level in infer(runtime, canvas, spec)]
+    runtime.close()
+    return shapes
 
 
 def _training_facts(trained: Trained, config: TrainingConfig) -> dict[str, float | int | str]:

@@ -7,10 +7,23 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
-from engines.bundle import MANIFEST, MODEL, SCORING, Bundle, find_bundle, load_bundle, newest_bundle, save_bundle
+from engines.bundle import (
+    MANIFEST,
+    MODEL,
+    SCORING,
+    TEMPLATE,
+    Bundle,
+    find_bundle,
+    load_bundle,
+    newest_bundle,
+    save_bundle,
+)
 from engines.errors import BundleError
+from engines.image import InputSpec, Locate, Tiling
 
 
 @pytest.fixture
@@ -72,3 +85,51 @@ def test_a_product_without_a_bundle_says_to_train_it(tmp_path: Path) -> None:
     (tmp_path / ".draft-x").mkdir()
     with pytest.raises(BundleError, match="train the product first"):
         newest_bundle(tmp_path)
+
+
+def save_with(parent: Path, bundle: Bundle, template: bool = False, **changes: object) -> Path:
+    spec = msgspec.structs.replace(bundle.manifest.input, **changes)
+    manifest = msgspec.structs.replace(bundle.manifest, input=spec)
+    picture = np.random.default_rng(0).integers(0, 256, (30, 40), np.uint8) if template else None
+    return save_bundle(parent, manifest, bundle.model, bundle.scoring, picture)
+
+
+LOCATE = Locate((1, 2, 40, 30), 0.5)
+TILING = Tiling((96, 64), (0, 32), (0,))
+
+
+def test_everything_before_the_network_is_stated_and_comes_back(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    folder = save_with(
+        tmp_path, tiny_bundle, True, region=(1, 2, 40, 30), fit="letterbox", tiling=TILING, locate=LOCATE
+    )
+    bundle = load_bundle(folder)
+    assert bundle.manifest.input == InputSpec(
+        64, 64, (64, 64), (1, 2, 40, 30), "letterbox", tiling=TILING, locate=LOCATE
+    )
+    assert bundle.template is not None
+    assert (bundle.template == np.random.default_rng(0).integers(0, 256, (30, 40), np.uint8)).all()
+    data = bytearray((folder / TEMPLATE).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / TEMPLATE).write_bytes(data)
+    with pytest.raises(BundleError, match="was changed since export"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("template", "changes"),
+    [(False, {"locate": LOCATE}), (True, {}), (False, {"tiling": Tiling((128, 64), (0, 32), (0,))})],
+    ids=["no template", "a template for nothing", "tiles with a gap"],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    tmp_path: Path, tiny_bundle: Bundle, template: bool, changes: dict[str, object]
+) -> None:
+    with pytest.raises(BundleError, match=r"lists|cover"):
+        load_bundle(save_with(tmp_path, tiny_bundle, template, **changes))
+
+
+def test_an_input_with_something_unknown_is_refused(folder: Path) -> None:
+    document = json.loads((folder / MANIFEST).read_text())
+    document["input"]["mirror"] = True
+    (folder / MANIFEST).write_text(json.dumps(document))
+    with pytest.raises(BundleError, match="mirror"):
+        load_bundle(folder)

@@ -7,9 +7,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engines.errors import ImageError
-from engines.image import Image, InputSpec, fingerprint, list_images, prepare, read_image
+from engines.image import (
+    Image,
+    InputSpec,
+    Locate,
+    Tiling,
+    content_box,
+    fingerprint,
+    list_images,
+    prepare,
+    read_image,
+)
 
 
 def picture(height: int = 40, width: int = 60) -> Image:
@@ -68,3 +80,47 @@ def test_a_region_outside_the_frame_is_refused(region: tuple[int, int, int, int]
 def test_what_is_no_bgr_picture_is_refused(frame: Image) -> None:
     with pytest.raises(ImageError, match="a frame must be"):
         prepare(frame, InputSpec(32, 32))
+
+
+def test_stretching_the_whole_frame_is_a_plain_resize() -> None:
+    frame = picture(50, 70)
+    expected = cv2.resize(frame, (64, 32), interpolation=cv2.INTER_LINEAR)
+    assert (prepare(frame, InputSpec(32, 64)) == expected).all()
+
+
+@given(st.integers(8, 400), st.integers(8, 400), st.sampled_from(((64, 64), (96, 64))))
+def test_a_letterbox_keeps_the_aspect_and_lies_in_the_middle(width: int, height: int, canvas: tuple[int, int]) -> None:
+    spec = InputSpec(canvas[1], canvas[0], (width, height), fit="letterbox")
+    x, y, wide, high = content_box(spec)
+    assert wide == canvas[0] or high == canvas[1]
+    assert abs(wide / high - width / height) <= (width / height) / min(wide, high)
+    assert x + (x + wide) - canvas[0] in (0, -1)
+    assert y + (y + high) - canvas[1] in (0, -1)
+    assert prepare(picture(height, width), spec).shape == (*canvas[::-1], 3)
+
+
+def test_beside_a_letterboxed_region_its_edge_goes_on() -> None:
+    frame = picture(30, 60)
+    boxed = prepare(frame, InputSpec(60, 60, (60, 30), fit="letterbox"))
+    assert (boxed[15:45] == frame).all()
+    assert (boxed[:15] == frame[0]).all()
+    assert (boxed[45:] == frame[-1]).all()
+
+
+def test_a_letterbox_refuses_frames_of_another_shape() -> None:
+    spec = InputSpec(32, 32, (60, 40), fit="letterbox")
+    with pytest.raises(ImageError, match="taught for"):
+        prepare(picture(50, 60), spec)
+    with pytest.raises(ImageError, match="one size"):
+        content_box(InputSpec(32, 32, None, fit="letterbox"))
+
+
+def test_a_tiled_picture_comes_to_the_canvas() -> None:
+    spec = InputSpec(64, 64, tiling=Tiling((96, 64), (0, 32), (0,)))
+    assert prepare(picture(), spec).shape == (64, 96, 3)
+
+
+def test_a_part_that_must_be_located_is_never_looked_at_where_it_lies() -> None:
+    spec = InputSpec(32, 32, region=(0, 0, 8, 8), locate=Locate((0, 0, 8, 8), 0.5))
+    with pytest.raises(ImageError, match="must be located"):
+        prepare(picture(), spec)

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from engines.errors import EngineError
-from engines.scoring import Map, Scoring, _smoother, fuse, learn_scoring, score, score_fused
+from engines.scoring import (
+    Layout,
+    Map,
+    Scoring,
+    Statistics,
+    _smoother,
+    fuse,
+    learn_scoring,
+    padding,
+    score,
+    score_fused,
+)
 
 SIDES = (32, 16, 8)
 
@@ -123,3 +134,51 @@ def test_learnt_deviations_are_always_above_zero(seed: int, count: int, statisti
     scoring = learn_scoring([maps] * count, statistics)  # type: ignore[arg-type]
     assert all((std > 0).all() for std in scoring.stds)
     assert math.isfinite(score(maps, scoring).value)
+
+
+def test_the_gaussian_of_a_stitched_map_is_that_of_one_tile() -> None:
+    of_tile, of_whole = _smoother(64, 64)[32], _smoother(256, 256, 0.25)[128]
+    np.testing.assert_allclose(of_whole[128 - 20 : 128 + 20], of_tile[32 - 20 : 32 + 20], atol=1e-6)
+
+
+def test_a_small_defect_weighs_in_a_stitched_map_as_in_a_tile() -> None:
+    zero, one = np.asarray(0, np.float32), np.asarray(1, np.float32)
+    tile: Map = np.zeros((64, 64), np.float32)
+    tile[30:34, 30:34] = 9
+    whole: Map = np.zeros((128, 192), np.float32)
+    whole[:64, :64] = tile
+    alone = score([tile], Scoring("level", (zero,), (one,), 1.0))
+    within = score([whole], Scoring("level", (zero,), (one,), 1.0, layout=Layout(tile=(64 / 128, 64 / 192))))
+    assert within.value == pytest.approx(alone.value, rel=1e-4)
+    assert within.area == pytest.approx(alone.area / 6)
+
+
+BOXED = Layout(content=(0.0, 0.25, 1.0, 0.5))
+
+
+def test_positions_and_areas_are_fractions_of_the_letterboxed_region() -> None:
+    fused: Map = np.zeros((64, 64), np.float32)
+    fused[16:32, :32] = 1  # a quarter of the region
+    fused[16, 8] = 2
+    zero, one = np.asarray(0, np.float32), np.asarray(1, np.float32)
+    found = score_fused(fused, Scoring("level", (zero,), (one,), 0.5, padding(BOXED, (64, 64)), layout=BOXED))
+    assert found.area == pytest.approx(0.25)
+    assert found.peak == (pytest.approx(8.5 / 64), pytest.approx(0.5 / 32))
+
+
+@pytest.mark.parametrize("statistics", ["level", "position"])
+def test_what_lies_in_the_padding_neither_counts_nor_teaches(statistics: Statistics) -> None:
+    rng = np.random.default_rng(0)
+    good = [[rng.normal(0, 1, (64, 64)).astype(np.float32), rng.normal(0, 1, (16, 16)).astype(np.float32)]]
+    wild = [[level.copy() for level in good[0]]]
+    for level in wild[0]:
+        beside = padding(BOXED, level.shape)
+        assert beside is not None
+        assert beside.mean() == 0.5
+        level[: len(level) // 8] = 1e3
+    scoring = learn_scoring(good, statistics, BOXED)
+    assert scoring.ignore is not None
+    assert score(wild[0], scoring).value == pytest.approx(score(good[0], scoring).value, rel=1e-3)
+    if statistics == "level":
+        assert learn_scoring(wild, "level", BOXED).means[0] == pytest.approx(scoring.means[0])
+    assert padding(Layout(), (64, 64)) is None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.errors import EngineError
-from engines.scoring import Scoring, learn_scoring
+from engines.scoring import Layout, Scoring, learn_scoring
 from engines.scoring_file import arrays_scoring, pack_arrays, scoring_arrays, unpack_arrays
 
 
@@ -21,7 +21,8 @@ def example() -> Scoring:
     )
     zone = np.zeros((8, 8), bool)
     zone[2:4] = True
-    return Scoring(learnt.statistics, learnt.means, learnt.stds, learnt.pixel_limit, ~zone, {"rim": zone})
+    layout = Layout((0.5, 0.25), (0.0, 0.125, 1.0, 0.75))
+    return Scoring(learnt.statistics, learnt.means, learnt.stds, learnt.pixel_limit, ~zone, {"rim": zone}, layout)
 
 
 def test_a_scoring_comes_back_as_it_was() -> None:
@@ -29,6 +30,7 @@ def test_a_scoring_comes_back_as_it_was() -> None:
     after = arrays_scoring(unpack_arrays(pack_arrays(scoring_arrays(before))))
     assert after.statistics == before.statistics
     assert after.pixel_limit == before.pixel_limit
+    assert after.layout == before.layout
     np.testing.assert_array_equal(after.ignore, before.ignore)
     np.testing.assert_array_equal(after.zones["rim"], before.zones["rim"])
     for ours, theirs in zip((*before.means, *before.stds), (*after.means, *after.stds)):
@@ -54,3 +56,9 @@ def test_a_deviation_of_zero_is_refused() -> None:
     arrays["std0"] = np.zeros_like(arrays["std0"])
     with pytest.raises(EngineError, match="not above zero"):
         arrays_scoring(arrays)
+
+
+@pytest.mark.parametrize("layout", [(1, 1, 0, 0, 0, 1), (1, 2, 0, 0, 1, 1), (1, 1, 0.5, 0, 0.6, 1), (1, 1, 0)])
+def test_a_layout_that_does_not_lie_in_the_map_is_refused(layout: tuple[float, ...]) -> None:
+    with pytest.raises(EngineError, match="damaged"):
+        arrays_scoring({**scoring_arrays(example()), "layout": np.asarray(layout)})

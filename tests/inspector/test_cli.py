@@ -164,6 +164,29 @@ def test_calibrate_names_a_corrupt_picture(call: Call, data_dir: Path, tmp_path:
     assert "0001.png is not a readable picture" in err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--region", "1,2,3", "four whole numbers"),
+        ("--region", "a,b,c,d", "four whole numbers"),
+        ("--locate-box", "1;2;3;4", "four whole numbers"),
+        ("--fit", "crop", "stretch, letterbox"),
+        ("--tiles", "-1", "auto, or the number"),
+        ("--tiles", "many", "auto, or the number"),
+        ("--tiles", "0", "at least 1"),
+        ("--region", "60,0,10,10", "outside the frame"),
+        ("--locate", "none.png", "cannot read"),
+    ],
+)
+def test_train_refuses_a_view_that_cannot_be(
+    call: Call, tmp_path: Path, option: str, value: str, complaint: str
+) -> None:
+    good = folder_of_parts(tmp_path / "good", 12)
+    code, _, err = call("train", "bolt", "--good", good, "--data-dir", tmp_path, option, value)
+    assert code == 1
+    assert complaint in err
+
+
 def test_history_without_a_database_says_what_to_do(call: Call, tmp_path: Path) -> None:
     code, _, err = call("history", "list", "--data-dir", tmp_path)
     assert code == 1
@@ -180,6 +203,7 @@ def test_doctor_finds_the_product_and_misses_the_ejector(call: Call, config: Cal
     code, out, _ = call("doctor", "--config", config(), "--json")
     findings = {finding["what"]: finding for finding in json.loads(out)}
     assert findings["product ring"]["state"] == "ok"
+    assert findings["product ring"]["found"].endswith("1 inference per part")
     assert findings["camera"]["state"] == "ok"
     assert findings["ejector"]["state"] == "bad"
     assert code == 1

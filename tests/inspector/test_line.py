@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
 from calibration.recipe import Recipe
-from engines.detector import Anomaly
-from engines.errors import EngineError, ImageError
-from engines.image import Image
-from inspector.inspection import CameraFault, Outcome, Part, Reason
-from inspector.line import Line
+from engines.bundle import Bundle
+from engines.detector import Anomaly, open_detector
+from engines.errors import EngineError, ImageError, PartNotFound
+from engines.image import Image, Locate
+from engines.locate import MIN_SCORE, cut_template
+from inspector.cameras.synthetic import draw_part
+from inspector.inspection import CameraFault, Frame, Outcome, Part, Reason
+from inspector.line import Detects, Line
 
 if TYPE_CHECKING:
     from tests.inspector.conftest import FakeClock, FakeLink, Make
@@ -40,9 +45,7 @@ class FakeDetector:
         return Anomaly((np.full(self.shape, self.value, np.float32),), 1.5, 2.5)
 
 
-def run(
-    parts: list[Part], detector: FakeDetector, link: FakeLink, clock: FakeClock, recipe: Recipe
-) -> Callable[[], None]:
+def run(parts: list[Part], detector: Detects, link: FakeLink, clock: FakeClock, recipe: Recipe) -> Callable[[], None]:
     waiting: queue.Queue[Part | None] = queue.Queue()
     for part in parts:
         waiting.put(part)
@@ -91,6 +94,35 @@ def test_a_frame_of_the_wrong_size_is_a_bad_frame_that_says_which(make: Make, li
     run([make.part(1)], detector, link, clock, make.recipe())
     verdict = link.verdicts[0]
     assert (verdict.outcome, verdict.reason, verdict.detail) == (Outcome.ERROR, Reason.BAD_FRAME, "frame of (4, 4) px")
+
+
+def test_a_frame_without_the_part_is_an_error_that_says_so(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    detector = FakeDetector(raises={1: PartNotFound("likeness 0.10")})
+    run([make.part(1), make.part(2)], detector, link, clock, make.recipe())
+    verdict = link.verdicts[0]
+    assert (verdict.outcome, verdict.reason, verdict.detail) == (
+        Outcome.ERROR,
+        Reason.PART_NOT_FOUND,
+        "likeness 0.10",
+    )
+    assert link.verdicts[1].outcome is Outcome.GOOD
+
+
+def test_an_empty_belt_is_an_error_of_a_product_that_is_located(
+    make: Make, link: FakeLink, clock: FakeClock, tiny_bundle: Bundle, tiny_recipe: Recipe
+) -> None:
+    """The real detector: the model finds nothing odd about an empty belt, the line ejects it all the same."""
+    template, box = cut_template(draw_part(3, 0, False, 240), None)
+    spec = msgspec.structs.replace(
+        tiny_bundle.manifest.input, frame_size=None, region=box, locate=Locate(box, MIN_SCORE)
+    )
+    manifest = msgspec.structs.replace(tiny_bundle.manifest, input=spec)
+    detector = open_detector(dataclasses.replace(tiny_bundle, manifest=manifest, template=template), "onnxruntime", 1)
+    frames = [draw_part(4, 0, False, 240, free_pose=True), np.full((240, 240, 3), 150, np.uint8)]
+    parts = [make.part(number, Frame("camera", number, 1, 1, frame)) for number, frame in enumerate(frames, 1)]
+    run(parts, detector, link, clock, tiny_recipe)
+    assert link.verdicts[0].reason is not Reason.PART_NOT_FOUND
+    assert (link.verdicts[1].outcome, link.verdicts[1].reason) == (Outcome.ERROR, Reason.PART_NOT_FOUND)
 
 
 def test_maps_of_another_bundle_are_an_error(make: Make, link: FakeLink, clock: FakeClock) -> None:

@@ -11,11 +11,15 @@ import torch
 
 from engines.detector import open_detector
 from engines.dskd.export import check_parity, export
-from engines.dskd.teach import teach
+from engines.dskd.teach import paint_part, teach
 from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, has_bf16, train
-from engines.errors import TrainingError
-from engines.image import fingerprint, read_image
+from engines.errors import PartNotFound, TrainingError
+from engines.image import InputSpec, Tiling, content_box, fingerprint, prepare, read_image
+from engines.runtimes.base import open_runtime
 from engines.scoring import score
+from engines.tiling import cut_tiles, layout, stitch
+from engines.view import View
+from inspector.cameras.synthetic import draw_part
 
 SMALL = TrainingConfig(size=64, steps=3, batch=2)
 
@@ -125,3 +129,46 @@ def test_mixed_sizes_must_be_allowed(folder: Path, tmp_path: Path) -> None:
         teach("cloth", paths[:6], paths[6:], tmp_path / "bundles", SMALL)
     bundle = teach("cloth", paths[:6], paths[6:], tmp_path / "bundles", SMALL, any_size=True)
     assert bundle.manifest.input.frame_size is None
+
+
+def test_tiles_of_whole_parts_teach_choose_and_run(tmp_path: Path) -> None:
+    for number, picture in enumerate(textures(14, side=160)):
+        cv2.imwrite(str(tmp_path / f"{number:02d}.png"), picture[:100])
+    paths = sorted(tmp_path.glob("*.png"))
+    steps: list[Progress] = []
+    view = View(fit="letterbox", tiles="auto")
+    bundle = teach("cloth", paths[:6], paths[6:], tmp_path / "bundles", SMALL, on_step=steps.append, view=view)
+    spec = bundle.manifest.input
+    assert (spec.canvas, spec.inferences) == ((160, 96), 8)
+    assert bundle.manifest.levels == [(24, 40), (12, 20), (6, 10)]
+    assert len(bundle.manifest.fit) == 6
+    assert bundle.scoring.layout == layout(spec)
+    if bundle.scoring.statistics == "position":
+        assert [mean.shape for mean in bundle.scoring.means] == bundle.manifest.levels
+    detector = open_detector(bundle, "onnxruntime", 1)
+    frame = read_image(paths[0])
+    seen = detector.detect(frame)
+    assert np.isfinite(score(seen.maps, bundle.scoring).value)
+    runtime = open_runtime("onnxruntime", bundle.model)
+    expected = stitch([runtime.infer(tile) for tile in cut_tiles(prepare(frame, spec), spec)], spec)
+    for ours, theirs in zip(seen.maps, expected):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_picture_without_the_part_is_named_when_teaching(folder: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "part.jpg"), draw_part(3, 0, False, 64))
+    paths = sorted(folder.glob("*.png"))
+    with pytest.raises(PartNotFound, match=r"00\.png"):
+        teach("cloth", paths[:6], paths[6:], tmp_path / "bundles", SMALL, view=View(locate=tmp_path / "part.jpg"))
+
+
+def test_painted_defects_lie_in_the_region_and_have_the_size_of_a_tiles() -> None:
+    tiled = InputSpec(64, 64, tiling=Tiling((256, 256), tuple(range(0, 193, 32)), tuple(range(0, 193, 32))))
+    boxed = InputSpec(64, 64, (200, 100), fit="letterbox")
+    for spec in (tiled, boxed):
+        canvas = textures(1, 2, 256)[0][: spec.canvas[1], : spec.canvas[0]]
+        for seed in range(20):
+            changed = (paint_part(canvas, canvas[::-1], spec, np.random.default_rng(seed)) != canvas).any(2)
+            rows, columns = np.nonzero(changed)
+            assert rows.size == 0 or max(np.ptp(rows), np.ptp(columns)) < 64
+            assert not changed[: content_box(spec)[1]].any()
