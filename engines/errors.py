@@ -19,3 +19,7 @@ class RuntimeUnavailable(EngineError):
 
 class TrainingError(EngineError):
     """Training that can't start or did not converge."""
+
+
+class Collapsed(TrainingError):
+    """Training that went on but taught nothing: constant maps, dead layers, exploding scores."""

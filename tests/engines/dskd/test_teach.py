@@ -12,7 +12,9 @@ import torch
 from engines.detector import open_detector
 from engines.dskd.export import check_parity, export
 from engines.dskd.teach import teach
-from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, has_bf16, train
+from engines.dskd.device import has_bf16
+from engines.dskd.features import Pictures
+from engines.dskd.train import Progress, Trained, TrainingConfig, train
 from engines.errors import TrainingError
 from engines.image import fingerprint, read_image
 from engines.scoring import score
