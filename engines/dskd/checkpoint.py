@@ -107,7 +107,7 @@ def load_checkpoint(folder: Path, run: str, say: Say) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        packed = _read(path)
+        packed = read_checkpoint(folder)
     except (OSError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         say(f"checkpoint {path} is damaged ({error}); training starts afresh")
         return None
@@ -118,21 +118,26 @@ def load_checkpoint(folder: Path, run: str, say: Say) -> dict[str, Any] | None:
     return packed
 
 
+def read_checkpoint(folder: Path) -> dict[str, Any]:
+    """The packed state in a folder, whichever run's it is.
+
+    Raises:
+        OSError, ValueError, RuntimeError, EOFError, UnpicklingError: there is none, or it is damaged.
+    """
+    data = (folder / FILE).read_bytes()
+    payload = data[DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != data[:DIGEST_BYTES]:
+        raise ValueError("its checksum is wrong")
+    packed: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return packed
+
+
 def remove_checkpoint(folder: Path) -> None:
     """Forget the run: its result is safe, or it is not worth going on."""
     for name in (FILE, f".{FILE}.draft"):
         (folder / name).unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
-    payload = data[DIGEST_BYTES:]
-    if hashlib.sha256(payload).digest() != data[:DIGEST_BYTES]:
-        raise ValueError("its checksum is wrong")
-    packed: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    return packed
 
 
 def _write(folder: Path, payload: memoryview) -> None:

@@ -46,7 +46,7 @@ class TeacherFeatures:
         if learn_scale and network.metric == "l2":
             for level, (mean, std) in enumerate(moments):
                 network.scale.set_level(level, mean, std)
-        means: Levels = network.scale(tuple(mean[None, :, None, None].to(_device(network)) for mean, _ in moments))
+        means: Levels = network.scale(tuple(mean[None, :, None, None].to(device_of(network)) for mean, _ in moments))
         self.mean = tuple(mean[0, :, 0, 0] for mean in means)
         self._cache: Levels | None = raw if self.is_cached else None
 
@@ -61,14 +61,16 @@ class TeacherFeatures:
             chosen = torch.from_numpy(index)
             raw = tuple(level[chosen].permute(0, 3, 1, 2) for level in self._cache)
         with torch.no_grad():
-            standardised: Levels = self._network.scale(tuple(level.to(_device(self._network)).float() for level in raw))
+            standardised: Levels = self._network.scale(
+                tuple(level.to(device_of(self._network)).float() for level in raw)
+            )
         return standardised
 
 
 def raw_features(network: Dskd, pictures: Pictures) -> Levels:
     """The teacher's own features of (B, H, W, 3) pictures: per level (B, C, h, w) FP16, on the network's device."""
-    with torch.no_grad(), fast_precision(_device(network)):
-        x = network.normalise(torch.from_numpy(pictures).to(_device(network)))
+    with torch.no_grad(), fast_precision(device_of(network)):
+        x = network.normalise(torch.from_numpy(pictures).to(device_of(network)))
         return tuple(level.half() for level in network.teacher(x))
 
 
@@ -92,5 +94,6 @@ def _all_features(network: Dskd, pictures: Pictures) -> Levels:
     return tuple(stores)
 
 
-def _device(network: Dskd) -> torch.device:
+def device_of(network: Dskd) -> torch.device:
+    """Where the network is computed."""
     return network.get_buffer("pixel_mean").device

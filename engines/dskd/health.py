@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engines.dskd.anomaly_map import Metric, discrepancy
 from engines.dskd.device import fast_precision
-from engines.dskd.features import CHUNK, Pictures, TeacherFeatures
+from engines.dskd.features import CHUNK, Pictures, TeacherFeatures, device_of
 from engines.dskd.network import Dskd, Levels
 from engines.errors import Collapsed
 
@@ -22,6 +22,7 @@ DEAD_VARIANCE = 1e-3  # of the teacher's own; after 60 steps it was 0.1 or more,
 DEAD_SHARE = 0.8  # of one layer's channels that say the same everywhere; 0.25 was seen, on plain grey pictures
 CONSTANT_MAP = 1e-3  # deviation over positions and pictures, relative to the mean; 0.2 or more was seen
 EXAMINED = 32  # pictures
+SAME_EVERYWHERE = 1e-6  # loss of always saying the mean feature; 3 on standardised features
 
 
 def trivial_loss(targets: TeacherFeatures, mean: Levels, metric: Metric) -> float:
@@ -33,6 +34,15 @@ def trivial_loss(targets: TeacherFeatures, mean: Levels, metric: Metric) -> floa
         maps = discrepancy(t, guess, metric)
         total += sum(float(level.mean((1, 2)).sum()) for level in maps)
     return total / len(targets)
+
+
+def check_teacher(trivial: float) -> None:
+    """Raises: Collapsed: always saying the mean feature is perfect, since there is nothing else to say."""
+    if not trivial > SAME_EVERYWHERE:
+        raise Collapsed(
+            f"the teacher says the same everywhere: always saying its mean feature costs {trivial:.1g}; check its "
+            "weights, and that the pictures are not all one plain colour"
+        )
 
 
 def check_loss(loss: float, step: int, learning_rate: float) -> None:
@@ -68,8 +78,8 @@ def check_students(network: Dskd, pictures: Pictures, targets: TeacherFeatures) 
     """
     index = np.unique(np.linspace(0, len(pictures) - 1, min(EXAMINED, len(pictures))).astype(np.int64))
     network.eval()
-    with _constant_channels(network) as constant, torch.no_grad(), fast_precision(network.get_buffer("std0").device):
-        chunk = torch.from_numpy(pictures[index]).to(network.get_buffer("std0").device)
+    with _constant_channels(network) as constant, torch.no_grad(), fast_precision(device_of(network)):
+        chunk = torch.from_numpy(pictures[index]).to(device_of(network))
         said = network.study(network.normalise(chunk))
     t = targets.at(index)
     for name, levels in zip(("encoder", "decoder"), said):
@@ -78,7 +88,7 @@ def check_students(network: Dskd, pictures: Pictures, targets: TeacherFeatures) 
         if share > DEAD_SHARE:
             raise Collapsed(
                 f"layer {name} is dead: {share:.0%} of its channels say the same at every position of "
-                f"{len(index)} pictures; lower the learning rate or take another seed"
+                f"{len(index)} pictures; take another learning rate or seed"
             )
     maps = discrepancy(t, tuple(level.float() for level in said.decoder), network.metric)
     for number, level in enumerate(maps):
@@ -96,7 +106,7 @@ def _check_levels(student: str, levels: Levels, teacher: Levels) -> None:
         if varies <= DEAD_VARIANCE * wanted:
             raise Collapsed(
                 f"level {number} of the {student} student is dead: its features vary by {varies:.1e} over positions "
-                f"and pictures, the teacher's by {wanted:.1e}; lower the learning rate or take another seed"
+                f"and pictures, the teacher's by {wanted:.1e}; take another learning rate or seed, or more steps"
             )
 
 

@@ -23,7 +23,15 @@ from engines.dskd.checkpoint import Say, TrainingState, load_checkpoint, run_fin
 from engines.dskd.device import choose_device, fast_precision, needs_loss_scale
 from engines.dskd.distributed import ALONE, Group, average_gradients, average_statistics
 from engines.dskd.features import CHUNK, Pictures, TeacherFeatures
-from engines.dskd.health import JUDGED_STEPS, check_learnt, check_look, check_loss, check_students, trivial_loss
+from engines.dskd.health import (
+    JUDGED_STEPS,
+    check_learnt,
+    check_look,
+    check_loss,
+    check_students,
+    check_teacher,
+    trivial_loss,
+)
 from engines.dskd.loss import pyramid_matching_loss
 from engines.dskd.network import Dskd, Levels
 from engines.errors import TrainingError
@@ -121,6 +129,7 @@ def train(
     targets = TeacherFeatures(network, fit, learn_scale=True)
     seen_targets = TeacherFeatures(network, seen)
     trivial = trivial_loss(seen_targets, targets.mean, network.metric)
+    check_teacher(trivial)
 
     saved = group.from_first(lambda: load_checkpoint(work, run, say) if work else None)
     steps = saved["steps"] if saved else group.from_first(
