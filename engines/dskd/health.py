@@ -60,13 +60,13 @@ def check_look(select_loss: float, trivial: float, step: int, learning_rate: flo
         )
 
 
-def check_learnt(best_loss: float, trivial: float, steps: int) -> None:
+def check_learnt(best_loss: float, trivial: float, learning_rate: float, steps: int) -> None:
     """Raises: Collapsed: no look found the students better than always saying the mean feature."""
     if not best_loss < trivial:
         raise Collapsed(
             f"the students learnt nothing that holds for other parts: best loss on select parts {best_loss:.3g}, "
             f"always saying the mean feature costs {trivial:.3g}; check that all pictures show the same product, "
-            f"give more good parts or more steps ({steps})"
+            f"give more good parts, more steps ({steps}) or another learning rate ({learning_rate:g})"
         )
 
 

@@ -37,12 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _train(chosen: argparse.Namespace, config: TrainingConfig) -> None:
     fit, select = split_parts(chosen.good)
-    work: Path = chosen.out / "training"
     with joined(choose_device(config.device)) as group:
         if group.rank > 0:
-            learn(fit, select, config, True, lambda _: None, work, lambda _: None, group)
+            learn(fit, select, config, True, lambda _: None, None, lambda _: None, group)
         else:
-            bundle = teach(chosen.product, fit, select, chosen.out, config, True, _show, work, _say, group)
+            bundle = teach(
+                chosen.product, fit, select, chosen.out, config, True, _show, chosen.out / "training", _say, group
+            )
             sys.stdout.write(f"{bundle.id}\n")
 
 

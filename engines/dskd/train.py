@@ -113,7 +113,8 @@ def train(
 
     Args:
         work: folder for checkpoints: a run that was killed goes on from its last look, with the same result. It is the
-            caller's to remove (`remove_checkpoint`) once the result is safe. None: no checkpoints.
+            caller's to remove (`remove_checkpoint`) once the result is safe. None: no checkpoints; only the first
+            process of a group has any.
         group: the processes that train together.
         say: is told in a sentence when a checkpoint is used, or why it isn't.
 
@@ -164,8 +165,8 @@ def train(
 
     network.load_state_dict(state.best_weights, strict=False)
     if steps >= JUDGED_STEPS:
+        check_learnt(state.best_loss, trivial, config.learning_rate, steps)
         check_students(network, fit, targets)
-        check_learnt(state.best_loss, trivial, steps)
     seconds = spent_before_s + time.monotonic() - started
     return Trained(network.eval().cpu(), steps, state.best_step, state.best_loss, seconds)
 

@@ -71,13 +71,8 @@ def test_a_look_that_finds_the_scores_exploded_is_named(loss: float) -> None:
 
 
 def test_students_that_never_beat_the_mean_feature_are_named() -> None:
-    with pytest.raises(Collapsed, match=r"learnt nothing that holds for other parts.*the same product"):
-        train(plain(4, 0), textures(3, 1), CONFIG)
-
-
-def test_students_that_do_not_move_are_named() -> None:
-    with pytest.raises(Collapsed, match="is dead"):
-        train(textures(4, 0), textures(2, 1), replace(CONFIG, learning_rate=1e-12))
+    with pytest.raises(Collapsed, match=r"learnt nothing that holds for other parts.*another learning rate \(1e-05\)"):
+        train(textures(4, 0), textures(2, 1), replace(CONFIG, learning_rate=1e-5))
 
 
 @pytest.mark.parametrize("student", ["encoder", "decoder"])
