@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -45,6 +46,19 @@ def run_until(step: int, work: Path, config: TrainingConfig = CONFIG) -> None:
 
     with pytest.raises(Killed):
         train(textures(6), textures(2, 1), config, on_step, work)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run left behind that was stopped after its first look."""
+    folder = tmp_path_factory.mktemp("stopped")
+    run_until(LOOK, folder)
+    return folder
+
+
+@pytest.fixture
+def work(stopped: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stopped, tmp_path / "work"))
 
 
 def assert_same(first: Trained, second: Trained) -> None:
@@ -90,28 +104,26 @@ def test_a_checkpoint_of_other_settings_is_not_used(config: TrainingConfig, tmp_
     assert "of other pictures or settings" in said[0]
 
 
-def test_a_checkpoint_of_other_pictures_is_not_used(tmp_path: Path) -> None:
-    run_until(LOOK, tmp_path)
+def test_a_checkpoint_of_other_pictures_is_not_used(work: Path) -> None:
     said: list[str] = []
     steps: list[Progress] = []
     other = textures(6)
     other[3, 10, 20, 1] ^= 1
-    train(other, textures(2, 1), CONFIG, steps.append, tmp_path, say=said.append)
+    train(other, textures(2, 1), CONFIG, steps.append, work, say=said.append)
     assert steps[0].step == 1
     assert "of other pictures or settings" in said[0]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty"])
 def test_a_damaged_checkpoint_is_named_and_the_run_starts_afresh(
-    damage: str, uninterrupted: Trained, tmp_path: Path
+    damage: str, uninterrupted: Trained, work: Path
 ) -> None:
-    run_until(LOOK, tmp_path)
-    data = bytearray((tmp_path / FILE).read_bytes())
+    data = bytearray((work / FILE).read_bytes())
     data[len(data) // 2] ^= 1
-    (tmp_path / FILE).write_bytes({"flipped": data, "cut": data[: len(data) // 2], "empty": b""}[damage])
+    (work / FILE).write_bytes({"flipped": data, "cut": data[: len(data) // 2], "empty": b""}[damage])
     said: list[str] = []
-    assert_same(train(textures(6), textures(2, 1), CONFIG, work=tmp_path, say=said.append), uninterrupted)
-    assert f"checkpoint {tmp_path / FILE} is damaged" in said[0]
+    assert_same(train(textures(6), textures(2, 1), CONFIG, work=work, say=said.append), uninterrupted)
+    assert f"checkpoint {work / FILE} is damaged" in said[0]
 
 
 def test_a_folder_that_cannot_be_written_costs_the_checkpoint_not_the_run(
