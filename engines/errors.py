@@ -27,3 +27,7 @@ class TrainingError(EngineError):
 
 class EvaluationError(EngineError):
     """Judged pictures that no figure can be computed from."""
+
+
+class Collapsed(TrainingError):
+    """Training that went on but taught nothing: constant maps, dead layers, exploding scores."""

@@ -27,6 +27,8 @@ def scoring_arrays(scoring: Scoring) -> Arrays:
         arrays["ignore"] = scoring.ignore
     if scoring.layout != Layout():
         arrays["layout"] = np.asarray((*scoring.layout.tile, *scoring.layout.content))
+    if scoring.weights:
+        arrays["weights"] = np.asarray(scoring.weights, np.float64)
     return arrays
 
 
@@ -47,6 +49,7 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
             ignore=np.asarray(arrays["ignore"], np.bool_) if "ignore" in arrays else None,
             zones={key[5:]: np.asarray(zone, np.bool_) for key, zone in arrays.items() if key.startswith("zone:")},
             layout=_layout(arrays["layout"]) if "layout" in arrays else Layout(),
+            weights=tuple(float(weight) for weight in np.asarray(arrays.get("weights", ()), np.float64)),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise EngineError(f"scoring arrays are damaged ({error!r}); calibrate the product again") from error
@@ -54,6 +57,10 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
         raise EngineError(f"scoring has statistics {statistics!r} over {len(scoring.means)} levels; calibrate again")
     if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
         raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
+    if scoring.weights and not (
+        len(scoring.weights) == len(scoring.means) and all(0 < w < np.inf for w in scoring.weights)
+    ):
+        raise EngineError(f"scoring has weights {scoring.weights} for {len(scoring.means)} levels; calibrate again")
     return scoring
 
 

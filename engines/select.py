@@ -19,32 +19,41 @@ Maps = Sequence[Map]  # one picture's raw maps, fine to coarse
 FOLDS = 3
 
 
-def choose_scoring(clean: Sequence[Maps], painted: Sequence[Maps], layout: Layout = Layout()) -> Scoring:
+def choose_scoring(
+    clean: Sequence[Maps], painted: Sequence[Maps], layout: Layout = Layout(), weights: tuple[float, ...] = ()
+) -> Scoring:
     """Learn statistics of the kind that separates painted from clean `select` pictures better.
 
     Args:
         clean: raw maps of at least one good picture.
         painted: raw maps of the same pictures with defects painted on, in the same order.
+        weights: see `Scoring`.
     """
-    return learn_scoring(clean, choose_statistics(clean, painted, layout), layout)
+    return learn_scoring(clean, choose_statistics(clean, painted, layout, weights), layout, weights)
 
 
-def choose_statistics(clean: Sequence[Maps], painted: Sequence[Maps], layout: Layout = Layout()) -> Statistics:
+def choose_statistics(
+    clean: Sequence[Maps], painted: Sequence[Maps], layout: Layout = Layout(), weights: tuple[float, ...] = ()
+) -> Statistics:
     """`position` only where it wins on pictures its statistics were not learnt from; `level` otherwise."""
     if len(clean) < 2 * FOLDS:
         return "level"  # too few to learn a position's statistics and check them on others
-    by_level, by_position = (separation(clean, painted, kind, layout) for kind in ("level", "position"))
+    by_level, by_position = (separation(clean, painted, kind, layout, weights) for kind in ("level", "position"))
     return "position" if by_position > by_level else "level"
 
 
 def separation(
-    clean: Sequence[Maps], painted: Sequence[Maps], statistics: Statistics, layout: Layout = Layout()
+    clean: Sequence[Maps],
+    painted: Sequence[Maps],
+    statistics: Statistics,
+    layout: Layout = Layout(),
+    weights: tuple[float, ...] = (),
 ) -> float:
     """Mean over folds of the AUROC of painted against clean pictures held out from the statistics."""
     folds = np.arange(len(clean)) % FOLDS
     areas = []
     for fold in range(FOLDS):
-        scoring = learn_scoring([maps for maps, f in zip(clean, folds) if f != fold], statistics, layout)
+        scoring = learn_scoring([maps for maps, f in zip(clean, folds) if f != fold], statistics, layout, weights)
         good = [score(maps, scoring).value for maps, f in zip(clean, folds) if f == fold]
         bad = [score(maps, scoring).value for maps, f in zip(painted, folds) if f == fold]
         areas.append(auroc(good, bad))

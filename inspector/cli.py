@@ -95,7 +95,11 @@ def train(
     data_dir: DataDir = PRODUCTION_DIR,
     teacher: Annotated[str, typer.Option(help="Network to learn from; see `doctor`.")] = "efficientnet_lite0",
     weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: package or cache.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of 16 pictures.")] = 300,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of 16 pictures; default: 300, in at most 7 minutes.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="The best network within so many minutes.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seed: int = 0,
     frame_size: Annotated[
         str, typer.Option(help='"taught": all pictures have one size; "any": sizes vary.')
@@ -120,7 +124,7 @@ def train(
     """Teach a product with good parts.
 
     60 % of the parts train the network, 10 % choose stopping point and scoring; 30 % are left for `calibrate`, which
-    may be given the same folder.
+    may be given the same folder. A run that was killed goes on where it was.
     """
     from inspector.teaching import teach_product
 
@@ -128,8 +132,9 @@ def train(
     console = Console(stderr=True)
     view = _view(region, fit, tiles, locate, locate_box)
     made = teach_product(
-        product(data_dir, name), good, teacher, weights, steps, seed, frame_size == "any", console, view
-    )
+        product(data_dir, name), good, teacher, weights, steps, minutes, device, seed, frame_size == "any", console,
+        view,
+    )  # fmt: skip
     facts = {"product": name, "bundle": made.id, "fit": len(made.manifest.fit), "select": len(made.manifest.select),
              "training": made.manifest.training, "statistics": made.scoring.statistics,
              "input": msgspec.to_builtins(made.manifest.input), "cost": cost(made.manifest.input)}  # fmt: skip

@@ -11,7 +11,7 @@ from engines.bundle import Bundle, find_bundle, load_bundle, newest_bundle
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The folders of one product: data_dir/products/NAME/{bundles,recipes}."""
+    """The folders of one product: data_dir/products/NAME/{bundles,recipes,training}."""
 
     name: str
     folder: Path
@@ -25,6 +25,11 @@ class Product:
     def recipes(self) -> Path:
         """Folder of calibrated recipes, one sub-folder per version."""
         return self.folder / "recipes"
+
+    @property
+    def work(self) -> Path:
+        """Folder of a training run that is not done; gone once its bundle is safe."""
+        return self.folder / "training"
 
     def newest_bundle(self) -> Bundle:
         """The bundle trained last, verified.

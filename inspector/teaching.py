@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from calibration.calibrate import Calibration
 from calibration.calibrate import calibrate as calibrate_samples
@@ -31,7 +40,9 @@ def teach_product(
     good: Path,
     teacher: str,
     weights: Path | None,
-    steps: int,
+    steps: int | None,
+    minutes: float | None,
+    device: str,
     seed: int,
     any_size: bool,
     console: Console,
@@ -43,7 +54,9 @@ def teach_product(
         ImageError, PartNotFound, SampleError, TrainingError: see `teach`.
     """
     roles = split_roles(list_samples(good))
-    return teach_samples(product, roles["fit"], roles["select"], teacher, weights, steps, seed, any_size, console, view)
+    return teach_samples(
+        product, roles["fit"], roles["select"], teacher, weights, steps, seed, any_size, console, minutes, device, view
+    )
 
 
 def teach_samples(
@@ -52,13 +65,19 @@ def teach_samples(
     select: list[Sample],
     teacher: str,
     weights: Path | None,
-    steps: int,
+    steps: int | None,
     seed: int,
     any_size: bool,
     console: Console,
+    minutes: float | None = None,
+    device: str = "auto",
     view: View = View(),
 ) -> Bundle:
-    """Train on samples whose roles are settled already.
+    """Train on samples whose roles are settled already; a run that was killed goes on where it was.
+
+    Args:
+        steps: exactly so many.
+        minutes: as many steps as fit; with neither, the default number in at most the default time.
 
     Raises:
         TrainingError: PyTorch is not installed, or training failed.
@@ -66,17 +85,21 @@ def teach_samples(
     if importlib.util.find_spec("torch") is None:
         raise TrainingError("training needs PyTorch; pip install 'line-inspector[train]'")
     from engines.dskd.teach import teach
-    from engines.dskd.train import TrainingConfig
+    from engines.dskd.train import TrainingConfig, lasting
 
-    config = TrainingConfig(teacher=teacher, weights=weights, steps=steps, seed=seed)
-    with _progress(console) as bar:
-        task = bar.add_task(f"learning {len(fit)} good parts", total=steps)
+    config = lasting(TrainingConfig(teacher=teacher, weights=weights, seed=seed, device=device), steps, minutes)
+    with _progress(console, TextColumn("{task.fields[left]}")) as bar:
+        task = bar.add_task(f"learning {len(fit)} good parts", total=None, left="")
 
         def on_step(step: Step) -> None:
-            bar.update(task, completed=step.step, description=f"learning {len(fit)} good parts, loss {step.loss:.2f}")
+            text = f"learning {len(fit)} good parts, loss {step.loss:.2f}"
+            bar.update(task, total=step.steps, completed=step.step, description=text, left=_left(step.remaining_s))
 
         paths = [sample.path for sample in fit], [sample.path for sample in select]
-        return teach(product.name, *paths, product.bundles, config, any_size, on_step, view)
+        return teach(
+            product.name, *paths, product.bundles, config, any_size, on_step, product.work,
+            lambda sentence: console.print(sentence, markup=False), view=view,
+        )  # fmt: skip
 
 
 def calibrate_product(
@@ -104,7 +127,7 @@ def calibrate_on(
     any_size = bundle.manifest.input.frame_size is None
     detector = open_detector(bundle, engine or preferred_runtime(), any_size=any_size)
     try:
-        with _progress(console) as bar:
+        with _progress(console, TimeRemainingColumn()) as bar:
             task: TaskID = bar.add_task("scoring good parts", total=len(samples))
             made = calibrate_samples(
                 product.name, samples, detector, asked, confidence, strict,
@@ -116,7 +139,12 @@ def calibrate_on(
 
 
 @contextmanager
-def _progress(console: Console) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def _progress(console: Console, left: ProgressColumn) -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), left)
     with Progress(*columns, console=console) as bar:
         yield bar
+
+
+def _left(seconds: float) -> str:
+    """As the clock shows it: 0:07:30 left. The bar can't know it: looks, export and scoring are no steps."""
+    return f"{datetime.timedelta(seconds=round(seconds))} left"

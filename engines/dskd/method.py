@@ -94,6 +94,12 @@ class Method:
         return self.scored_levels or self.levels
 
     @property
+    def weights(self) -> tuple[float, ...]:
+        """How much each map counts in the score: the head's as much as all the discrepancies together."""
+        discrepancies = (1.0,) * len(self.maps)
+        return (*discrepancies, float(len(self.maps))) if self.segmentation else discrepancies
+
+    @property
     def size_multiple(self) -> int:
         """The input's sides must be a multiple of this, px: the embedding halves the coarsest level once more."""
         return self.levels[-1] * (2 if self.has_decoder else 1)

@@ -16,16 +16,19 @@ from engines.bundle import FORMAT, Bundle, Manifest, load_bundle, save_bundle
 from engines.defects import paint_defect
 from engines.detector import infer
 from engines.dskd.backbones import teacher_spec
+from engines.dskd.checkpoint import Say, remove_checkpoint
+from engines.dskd.distributed import ALONE, Group
 from engines.dskd.export import export
-from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, train
-from engines.errors import ImageError, PartNotFound, TrainingError
+from engines.dskd.features import Pictures
+from engines.dskd.train import Progress, Trained, TrainingConfig, train
+from engines.errors import Collapsed, ImageError, PartNotFound, TrainingError
 from engines.image import InputSpec, content_box, fingerprint, frame_size, prepare, read_image
 from engines.locate import Locator
 from engines.runtimes.base import open_runtime
 from engines.scoring import Scoring
 from engines.select import choose_scoring
 from engines.tiling import cut_tiles, layout
-from engines.view import View, plan_view
+from engines.view import Plan, View, plan_view
 
 PARITY_PICTURES = 4
 
@@ -39,6 +42,16 @@ class Taught:
     sizes: frozenset[tuple[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What was read, how it was looked at, and the network that came of it."""
+
+    fit: Taught
+    select: Taught
+    plan: Plan
+    trained: Trained
+
+
 def teach(
     product: str,
     fit: Sequence[Path],
@@ -47,32 +60,29 @@ def teach(
     config: TrainingConfig,
     any_size: bool = False,
     on_step: Callable[[Progress], None] = lambda _: None,
+    work: Path | None = None,
+    say: Say = lambda _: None,
+    group: Group = ALONE,
     view: View = View(),
 ) -> Bundle:
     """Train, export and score a product; its bundle is written below `parent`.
 
-    Tiles are cut after the roles are settled: those of one part all have its role.
+    Args:
+        work, say, group: see `train`. `work` is gone once the bundle is safe. Only the first process of a group
+            teaches; the others `learn`.
+        view: what of a frame the network looks at. Tiles are cut after the roles are settled: those of one part all
+            have its role.
 
     Raises:
         ImageError: a picture can't be read, or does not suit the view.
         PartNotFound: the view says `locate`, and a picture shows no such part.
         TrainingError: training failed, or pictures are of mixed sizes without `any_size`.
     """
-    if not fit:
-        raise TrainingError("no picture to learn from; give at least 2 good parts")
-    plan = plan_view(view, config.size, read_image(fit[0]))
-    spec, locator = plan.spec, plan.locator()
-    for_fit, for_select = load_pictures(fit, spec, locator), load_pictures(select, spec, locator)
-    sizes = for_fit.sizes | for_select.sizes
-    if len(sizes) > 1 and not any_size:
-        raise TrainingError(
-            f"pictures come in {len(sizes)} sizes, such as {sorted(sizes)[:3]}; a line's frames have one. "
-            "Sort them out, or allow it with --frame-size any"
-        )
-    select_tiles = tiles_of(for_select.pictures, spec)
-    trained = train(tiles_of(for_fit.pictures, spec), select_tiles, config, on_step)
-    model = export(trained.network, select_tiles[:PARITY_PICTURES])
-    scoring = score_select(model, for_select.pictures, spec, config.seed)
+    learnt = learn(fit, select, config, any_size, on_step, work, say, group, view)
+    spec, sizes, trained = learnt.plan.spec, learnt.fit.sizes | learnt.select.sizes, learnt.trained
+    for_fit, for_select = learnt.fit, learnt.select
+    model = export(trained.network, tiles_of(for_select.pictures[:PARITY_PICTURES], spec)[:PARITY_PICTURES])
+    scoring = score_select(model, for_select.pictures, spec, config.seed, config.method.weights)
     manifest = Manifest(
         format=FORMAT,
         product=product,
@@ -87,7 +97,41 @@ def teach(
         versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         files={},
     )
-    return load_bundle(save_bundle(parent, manifest, model, scoring, plan.template))
+    bundle = load_bundle(save_bundle(parent, manifest, model, scoring, learnt.plan.template))
+    if work is not None:
+        remove_checkpoint(work)
+    return bundle
+
+
+def learn(
+    fit: Sequence[Path],
+    select: Sequence[Path],
+    config: TrainingConfig,
+    any_size: bool,
+    on_step: Callable[[Progress], None],
+    work: Path | None,
+    say: Say,
+    group: Group,
+    view: View = View(),
+) -> Learnt:
+    """Read the pictures and train on them; arguments and errors as in `teach`."""
+    if not fit:
+        raise TrainingError("no picture to learn from; give at least 2 good parts")
+    plan = plan_view(view, config.size, read_image(fit[0]))
+    for_fit, for_select = (load_pictures(paths, plan.spec, plan.locator()) for paths in (fit, select))
+    sizes = for_fit.sizes | for_select.sizes
+    if len(sizes) > 1 and not any_size:
+        raise TrainingError(
+            f"pictures come in {len(sizes)} sizes, such as {sorted(sizes)[:3]}; a line's frames have one. "
+            "Sort them out, or allow it with --frame-size any"
+        )
+    fit_tiles, select_tiles = tiles_of(for_fit.pictures, plan.spec), tiles_of(for_select.pictures, plan.spec)
+    try:
+        return Learnt(for_fit, for_select, plan, train(fit_tiles, select_tiles, config, on_step, work, group, say))
+    except Collapsed:
+        if work is not None:
+            remove_checkpoint(work)  # going on would collapse again
+        raise
 
 
 def load_pictures(paths: Sequence[Path], spec: InputSpec, locator: Locator | None = None) -> Taught:
@@ -114,7 +158,9 @@ def tiles_of(canvases: Pictures, spec: InputSpec) -> Pictures:
     return canvases if spec.tiling is None else np.concatenate([cut_tiles(canvas, spec) for canvas in canvases])
 
 
-def score_select(model: bytes, select: Pictures, spec: InputSpec, seed: int) -> Scoring:
+def score_select(
+    model: bytes, select: Pictures, spec: InputSpec, seed: int, weights: tuple[float, ...] = ()
+) -> Scoring:
     """The scoring that the select parts ask for, from the exported graph's own maps of whole parts."""
     rng = np.random.default_rng(seed)
     runtime = open_runtime("onnxruntime", model)
@@ -122,7 +168,7 @@ def score_select(model: bytes, select: Pictures, spec: InputSpec, seed: int) -> 
     others = np.roll(select, 1, 0)
     painted = [infer(runtime, paint_part(canvas, other, spec, rng), spec) for canvas, other in zip(select, others)]
     runtime.close()
-    return choose_scoring(clean, painted, layout(spec))
+    return choose_scoring(clean, painted, layout(spec), weights)
 
 
 def paint_part(canvas: Pictures, other: Pictures, spec: InputSpec, rng: np.random.Generator) -> Pictures:
@@ -149,6 +195,7 @@ def _training_facts(trained: Trained, config: TrainingConfig) -> dict[str, float
     settings = {key: value if isinstance(value, (int, float)) else str(value) for key, value in asdict(config).items()}
     return {
         **settings,
+        "steps": trained.steps,  # with --steps this many, the same pictures and seed give the same network again
         "best_step": trained.best_step,
         "select_loss": round(trained.select_loss, 6),
         "seconds": round(trained.seconds, 1),

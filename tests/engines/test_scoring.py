@@ -58,6 +58,13 @@ def test_fusing_is_linear(seed: int, a: float, b: float) -> None:
     np.testing.assert_allclose(fuse(mixed, plain()), expected, atol=1e-4)
 
 
+@given(st.integers(0, 2**32 - 1), st.tuples(*[st.floats(0.1, 5)] * 3))
+def test_a_level_counts_by_its_weight(seed: int, weights: tuple[float, ...]) -> None:
+    maps = maps_of(np.random.default_rng(seed))
+    scaled = tuple(np.float32(weight) * level for weight, level in zip(weights, maps))
+    np.testing.assert_allclose(fuse(maps, plain(weights=weights)), fuse(scaled, plain()), rtol=1e-4, atol=1e-5)
+
+
 @given(st.sampled_from([float("nan"), float("inf")]), st.integers(0, 2), st.integers(0, 63))
 def test_a_map_that_is_not_finite_never_gives_a_finite_score(bad: float, level: int, place: int) -> None:
     maps = maps_of(np.random.default_rng(place))
@@ -106,8 +113,8 @@ def test_the_area_is_the_share_above_the_pixel_limit() -> None:
     assert score_fused(fused, plain(pixel_limit=2.0)).area == pytest.approx(0.2)
 
 
-@given(npst.arrays(np.float32, (20, 20), elements=st.floats(-100, 100, width=32)))
-def test_the_score_is_the_mean_of_the_largest_hundredth(fused: Map) -> None:
+@given(npst.arrays(np.float32, (40, 40), elements=st.floats(-100, 100, width=32)))
+def test_the_score_is_the_mean_of_the_largest_four_hundredth(fused: Map) -> None:
     assert score_fused(fused, plain()).value == pytest.approx(float(np.sort(fused.ravel())[-4:].mean()), abs=1e-3)
 
 

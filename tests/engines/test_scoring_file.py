@@ -22,7 +22,8 @@ def example() -> Scoring:
     zone = np.zeros((8, 8), bool)
     zone[2:4] = True
     layout = Layout((0.5, 0.25), (0.0, 0.125, 1.0, 0.75))
-    return Scoring(learnt.statistics, learnt.means, learnt.stds, learnt.pixel_limit, ~zone, {"rim": zone}, layout)
+    zones, weights = {"rim": zone}, (1.0, 2.5)
+    return Scoring(learnt.statistics, learnt.means, learnt.stds, learnt.pixel_limit, ~zone, zones, layout, weights)
 
 
 def test_a_scoring_comes_back_as_it_was() -> None:
@@ -31,6 +32,7 @@ def test_a_scoring_comes_back_as_it_was() -> None:
     assert after.statistics == before.statistics
     assert after.pixel_limit == before.pixel_limit
     assert after.layout == before.layout
+    assert after.weights == before.weights
     np.testing.assert_array_equal(after.ignore, before.ignore)
     np.testing.assert_array_equal(after.zones["rim"], before.zones["rim"])
     for ours, theirs in zip((*before.means, *before.stds), (*after.means, *after.stds)):
@@ -62,3 +64,9 @@ def test_a_deviation_of_zero_is_refused() -> None:
 def test_a_layout_that_does_not_lie_in_the_map_is_refused(layout: tuple[float, ...]) -> None:
     with pytest.raises(EngineError, match="damaged"):
         arrays_scoring({**scoring_arrays(example()), "layout": np.asarray(layout)})
+
+
+@pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, float("nan")), (1.0, float("inf"))])
+def test_weights_that_no_sum_can_have_are_refused(weights: tuple[float, ...]) -> None:
+    with pytest.raises(EngineError, match="weights"):
+        arrays_scoring({**scoring_arrays(example()), "weights": np.asarray(weights)})

@@ -16,9 +16,11 @@ import tomlkit
 
 from calibration.recipe import Recipe, save_recipe
 from engines.bundle import MODEL, Bundle, newest_bundle, save_bundle
+from engines.dskd.checkpoint import FILE
 from inspector.cameras.synthetic import draw_part
 from inspector.cli import main
 from inspector.demo import free_port
+from inspector.products import product
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -185,6 +187,26 @@ def test_train_refuses_a_view_that_cannot_be(
     code, _, err = call("train", "bolt", "--good", good, "--data-dir", tmp_path, option, value)
     assert code == 1
     assert complaint in err
+
+
+def test_train_for_steps_and_minutes_at_once_is_refused(call: Call, tmp_path: Path) -> None:
+    good = folder_of_parts(tmp_path / "good", 10)
+    code, _, err = call("train", "ring", "--good", good, "--data-dir", tmp_path, "--steps", 3, "--minutes", 2)
+    assert code == 1
+    assert "exclude each other" in err
+
+
+@pytest.mark.slow
+def test_train_says_why_it_does_not_go_on_and_leaves_no_checkpoint(call: Call, tmp_path: Path) -> None:
+    good = folder_of_parts(tmp_path / "good", 10)
+    work = product(tmp_path, "ring").work
+    work.mkdir(parents=True)
+    (work / FILE).write_bytes(b"half a checkpoint")
+    code, out, err = call("train", "ring", "--good", good, "--data-dir", tmp_path, "--steps", 2, "--json")
+    assert code == 0
+    assert "is damaged" in " ".join(err.split())
+    assert json.loads(out)["training"]["steps"] == 2
+    assert not work.exists()
 
 
 def test_history_without_a_database_says_what_to_do(call: Call, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training, export and teaching, small."""
+"""Export and teaching, small."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import torch
 
 from engines.detector import open_detector
 from engines.dskd.export import check_parity, export
+from engines.dskd.features import Pictures
 from engines.dskd.teach import paint_part, teach
-from engines.dskd.train import Pictures, Progress, Trained, TrainingConfig, has_bf16, train
+from engines.dskd.train import Progress, Trained, TrainingConfig, train
 from engines.errors import PartNotFound, TrainingError
 from engines.image import InputSpec, Tiling, content_box, fingerprint, prepare, read_image
 from engines.runtimes.base import open_runtime
@@ -40,57 +41,6 @@ def folder(tmp_path: Path) -> Path:
     for number, picture in enumerate(textures(14)):
         cv2.imwrite(str(tmp_path / f"{number:02d}.png"), picture)
     return tmp_path
-
-
-def test_training_is_the_same_for_the_same_seed() -> None:
-    losses: list[list[float]] = []
-    for _ in range(2):
-        steps: list[Progress] = []
-        train(textures(6), textures(2, 1), SMALL, steps.append)
-        losses.append([step.loss for step in steps])
-    assert losses[0] == losses[1]
-    assert len(losses[0]) == 3
-
-
-def test_training_brings_the_students_nearer_to_the_teacher() -> None:
-    steps: list[Progress] = []
-    train(textures(4), textures(2, 1), TrainingConfig(size=64, steps=25, batch=4), steps.append)
-    assert np.mean([s.loss for s in steps[-5:]]) < 0.8 * np.mean([s.loss for s in steps[:3]])
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [
-        ({"avx2": True, "avx512_bf16": False}, False),
-        ({}, False),
-        ({"avx512_bf16": True}, True),
-        ({"amx_bf16": True}, True),
-    ],
-)
-def test_bf16_is_used_only_where_the_cpu_multiplies_it(capabilities: dict[str, object], expected: bool) -> None:
-    assert has_bf16(capabilities) is expected
-
-
-@pytest.mark.parametrize(
-    ("fit", "select", "config", "complaint"),
-    [
-        (textures(1), textures(1), SMALL, "needs at least 2 and 1"),
-        (textures(3), textures(1)[:0], SMALL, "needs at least 2 and 1"),
-        (textures(3), textures(1), TrainingConfig(size=100, steps=1), "multiple of 32"),
-        (textures(3), textures(1), TrainingConfig(size=96, steps=1), "prepare them first"),
-        (textures(3), textures(1), TrainingConfig(size=64, steps=0), "at least 1"),
-    ],
-)
-def test_training_that_cannot_start_says_why(
-    fit: Pictures, select: Pictures, config: TrainingConfig, complaint: str
-) -> None:
-    with pytest.raises(TrainingError, match=complaint):
-        train(fit, select, config)
-
-
-def test_an_exploding_loss_is_named() -> None:
-    with pytest.raises(TrainingError, match="lower the learning rate"):
-        train(textures(4), textures(2), TrainingConfig(size=64, steps=40, batch=2, learning_rate=1e30))
 
 
 def test_the_exported_graph_agrees_with_torch(trained: Trained) -> None:
