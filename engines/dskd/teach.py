@@ -20,6 +20,7 @@ from engines.dskd.checkpoint import Say, remove_checkpoint
 from engines.dskd.distributed import ALONE, Group
 from engines.dskd.export import export
 from engines.dskd.features import Pictures
+from engines.dskd.method import Method
 from engines.dskd.train import Progress, Trained, TrainingConfig, train
 from engines.errors import Collapsed, ImageError, PartNotFound, TrainingError
 from engines.image import InputSpec, content_box, fingerprint, frame_size, prepare, read_image
@@ -82,7 +83,7 @@ def teach(
     spec, sizes, trained = learnt.plan.spec, learnt.fit.sizes | learnt.select.sizes, learnt.trained
     for_fit, for_select = learnt.fit, learnt.select
     model = export(trained.network, tiles_of(for_select.pictures[:PARITY_PICTURES], spec)[:PARITY_PICTURES])
-    scoring = score_select(model, for_select.pictures, spec, config.seed, config.method.weights)
+    scoring = score_select(model, for_select.pictures, spec, config.seed, config.method)
     manifest = Manifest(
         format=FORMAT,
         product=product,
@@ -158,9 +159,7 @@ def tiles_of(canvases: Pictures, spec: InputSpec) -> Pictures:
     return canvases if spec.tiling is None else np.concatenate([cut_tiles(canvas, spec) for canvas in canvases])
 
 
-def score_select(
-    model: bytes, select: Pictures, spec: InputSpec, seed: int, weights: tuple[float, ...] = ()
-) -> Scoring:
+def score_select(model: bytes, select: Pictures, spec: InputSpec, seed: int, method: Method) -> Scoring:
     """The scoring that the select parts ask for, from the exported graph's own maps of whole parts."""
     rng = np.random.default_rng(seed)
     runtime = open_runtime("onnxruntime", model)
@@ -168,7 +167,7 @@ def score_select(
     others = np.roll(select, 1, 0)
     painted = [infer(runtime, paint_part(canvas, other, spec, rng), spec) for canvas, other in zip(select, others)]
     runtime.close()
-    return choose_scoring(clean, painted, layout(spec), weights)
+    return choose_scoring(clean, painted, layout(spec), method.weights, len(method.maps))
 
 
 def paint_part(canvas: Pictures, other: Pictures, spec: InputSpec, rng: np.random.Generator) -> Pictures:

@@ -35,3 +35,14 @@ def test_a_tie_and_too_few_parts_get_statistics_by_level() -> None:
 def test_the_chosen_scoring_is_learnt_from_all_clean_parts() -> None:
     clean, painted = parts(12, 20.0, 3)
     assert choose_scoring(clean, painted).means[0].shape == (32, 32)
+
+
+def test_only_the_deciding_maps_choose_and_all_are_learnt() -> None:
+    clean, painted = parts(24, 20.0, 4)
+    flat, _ = parts(24, 0.0, 5)
+    both, marked = ([(*a, *b) for a, b in zip(pictures, flat)] for pictures in (clean, painted))
+    by_pattern = choose_scoring(both, marked, weights=(1.0, 1.0), deciding=1)
+    assert by_pattern.statistics == "position"
+    assert len(by_pattern.means) == 2
+    unmarked = [(*a, *b) for a, b in zip(flat, clean)]
+    assert choose_scoring(unmarked, unmarked, weights=(1.0, 1.0), deciding=1).statistics == "level"
