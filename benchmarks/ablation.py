@@ -2,8 +2,8 @@
 
     python benchmarks/ablation.py --data DIR [--seeds 1] [--only NAME ...]
 
-DIR holds the Magnetic Tile pictures; solar cells and drawn parts with painted defects come beside them. Choices are made
-here, so that none is made on final pictures.
+DIR holds the Magnetic Tile pictures; solar cells and drawn parts with painted defects come beside them. Choices are
+made here, so that none is made on final pictures.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from harness.ours import run
 from harness.report import case_table
 from harness.results import Results, Row
 
+from calibration.errors import CalibrationError
 from engines.errors import EngineError
 
 CASES = (
@@ -48,7 +49,7 @@ def made(name: str, case: Case, data: Path | None, seed: int) -> Row | None:
     """The row, new or from before; None for a configuration that could not be trained: the others go on."""
     try:
         return run(name, case, data, seeded(name, seed), Results(), Guard())
-    except EngineError as error:
+    except (EngineError, CalibrationError) as error:
         print(f"{name}, {case.title}, seed {seed}: {error}", file=sys.stderr)
         return None
 

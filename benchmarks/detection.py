@@ -17,6 +17,7 @@ from harness.options import case_parser, chosen_case, guard, peers_environment
 from harness.ours import run
 from harness.results import Results, Row
 
+from calibration.errors import CalibrationError
 from engines.dskd.train import Progress
 from engines.errors import EngineError
 
@@ -43,7 +44,7 @@ def main() -> None:
             again=not arguments.cached,
             on_step=report,
         )
-    except EngineError as error:
+    except (EngineError, CalibrationError) as error:
         raise SystemExit(str(error)) from error
     print(json.dumps(as_object(made)))
 

@@ -12,6 +12,7 @@ from harness.peer_rows import run
 from harness.results import Results
 from peers.table import PEERS
 
+from calibration.errors import CalibrationError
 from engines.errors import EngineError
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     a = arguments
     try:
         made = run(a.peer, case, a.data, a.seed, Results(), guard(a), peers, a.threads)
-    except EngineError as error:
+    except (EngineError, CalibrationError) as error:
         raise SystemExit(str(error)) from error
     print(json.dumps({"peer": made.name, **made.config["case"], "seed": made.seed, **made.figures, **made.facts}))
 

