@@ -2,8 +2,8 @@
 
 anomalib measures every vector against every pick: at 776,000 vectors and 77,600 picks half a day on two cores. Here a
 vector is measured only if the new pick can be nearer than its own: with d(x, c) known, the triangle inequality gives
-d(x, n) >= d(c, n) - d(x, c), so that x stays with c where d(c, n) >= 2 d(x, c) (Elkan, ICML 2003). Nothing is
-approximated.
+d(x, n) >= d(c, n) - d(x, c), so that x stays with c where d(c, n) >= 2 d(x, c) (Elkan, ICML 2003). Where that leaves x
+in doubt, its first coordinates alone may show it too far. Nothing is approximated.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+HEAD = 16  # coordinates that are measured first; of this teacher's features they hold 70 % of the squared distances
 ROUNDING = 1e-5  # relative; FP32 sums of a few hundred products err by less than 1e-6
 
 
 def project(vectors: Tensor) -> Tensor:
     """Coordinates (N, D) in which distances are those after anomalib's random projection of `vectors` (N, D).
 
-    Its projection P goes to some 330 dimensions, more than these vectors have: |P x| = |R x| with P = Q R.
+    Its projection P goes to some 330 dimensions, more than these vectors have: |P x| = |R x| with P = Q R. The axes are
+    the principal ones, widest first.
     """
     from anomalib.models.components.dimensionality_reduction import SparseRandomProjection
 
     projection = SparseRandomProjection(eps=0.9)
     projection.fit(vectors)
-    return vectors @ torch.linalg.qr(projection.sparse_random_matrix, mode="r").R.T
+    turned = vectors @ torch.linalg.qr(projection.sparse_random_matrix, mode="r").R.T
+    return turned @ torch.linalg.eigh(torch.cov(turned.T)).eigenvectors.flip(1)
 
 
 def greedy_centers(points: Tensor, count: int, start: int) -> list[int]:
@@ -37,6 +40,7 @@ def greedy_centers(points: Tensor, count: int, start: int) -> list[int]:
     picks = [start]
     centers, squares = points.new_empty((count, points.shape[1])), points.new_empty(count)
     centers[0], squares[0] = points[start], points[start].square().sum()
+    heads = points[:, :HEAD].contiguous()
     owner = torch.zeros(len(points), dtype=torch.int32)  # index among the picks
     distance = torch.linalg.norm(points - points[start], dim=1)  # to the owner
     for index in range(1, count):
@@ -46,6 +50,8 @@ def greedy_centers(points: Tensor, count: int, start: int) -> list[int]:
         centers[index], squares[index] = point, point.square().sum()
         bound = half_distances(centers[:index], squares[:index], point)
         near = (bound.index_select(0, owner) < distance).nonzero()[:, 0]
+        partial = torch.linalg.norm(heads.index_select(0, near) - point[:HEAD], dim=1)
+        near = near[(1 - ROUNDING) * partial < distance.index_select(0, near)]
         measured = torch.linalg.norm(points.index_select(0, near) - point, dim=1)
         closer = measured < distance.index_select(0, near)
         changed = near[closer]
