@@ -221,7 +221,8 @@ def _position_figures(judged: Sequence[Judged], weights: Weights) -> tuple[Inter
     bad_parts = [level[mask] for _, level, mask in known]
     if not any(part.size for part in good_parts) or not any(part.size for part in bad_parts):
         return None, None
-    good, bad = np.sort(np.concatenate(good_parts)), np.concatenate(bad_parts)
+    good, bad = np.concatenate(good_parts), np.concatenate(bad_parts)
+    good.sort()  # in place: 600 pictures of 256 px are 160 MB
     edges = np.unique(good[np.linspace(0, good.size - 1, BINS).astype(np.intp)])
     good_bins = weights @ np.stack([_histogram(part, edges) for part in good_parts])  # (1 + R, bins)
     picture = np.repeat(np.arange(len(known)), [part.size for part in bad_parts])

@@ -156,11 +156,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """How well a product's newest bundle finds the defects of labelled pictures. See docs/EVALUATION.md."""
-    from engines.datasets.table import read_dataset
+    from engines.datasets.table import filled_in, read_dataset
     from inspector.evaluate import evaluate_product
     from inspector.evaluation_page import write_page
 
     _check_report(report)
+    split, mode = filled_in(dataset, split, mode)
     pictures = read_dataset(dataset, data, category, split, role, mode)
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("judging pictures", total=None)

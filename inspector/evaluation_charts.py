@@ -11,7 +11,7 @@ import numpy as np
 from engines.evaluation import Judged
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 14, 40
+LEFT, RIGHT, TOP, BOTTOM = 46, 24, 14, 40
 BINS = 36
 TAIL = 0.98  # of the scores; what lies beyond shares the last bin, so that a few large ones don't flatten the rest
 
@@ -58,12 +58,13 @@ def score_chart(judged: Sequence[Judged], threshold: float, threshold_name: str)
         counts, _ = np.histogram(np.minimum(members, high), edges)
         shares.append(counts / max(1, members.size))
     axes = Axes((low, high), (0, 1.08 * max(float(share.max()) for share in shares)))
-    body = "".join(_bars(axes, edges, share, name) for share, name in zip(shares, ("good", "bad")))
+    body = "".join(_bars(axes, edges.tolist(), share.tolist(), name) for share, name in zip(shares, ("good", "bad")))
     x, top = axes.at(threshold, axes.y[1])
     anchor = "end" if x > WIDTH * 0.6 else "start"
     label_x = x - 5 if anchor == "end" else x + 5
     body += f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{HEIGHT - BOTTOM}"/>'
-    body += f'<text class="note" x="{label_x:.1f}" y="{top + 10:.1f}" text-anchor="{anchor}">{escape(threshold_name)}</text>'
+    place = f'x="{label_x:.1f}" y="{top + 10:.1f}" text-anchor="{anchor}"'
+    body += f'<text class="note" {place}>{escape(threshold_name)}</text>'
     x_ticks = [(value, f"{value:.3g}{'+' if value == high else ''}") for value in np.linspace(low, high, 5)]
     y_ticks = [(value, f"{value:.0%}") for value in np.linspace(0, axes.y[1] / 1.08, 4)]
     return _chart("Histogram of scores", axes, x_ticks, y_ticks, "image score", "share of its pictures", body)

@@ -73,8 +73,9 @@ def _card(title: str, figure: Interval | None) -> str:
     left, width = 100 * figure.low, 100 * max(0.0, figure.high - figure.low)
     bar = f'<i style="left:{left:.1f}%;width:{width:.1f}%"></i><b style="left:{100 * figure.value:.1f}%"></b>'
     shown = f"{figure.low:.3f} to {figure.high:.3f}"
+    sort = "card missed" if title.startswith("missed") else "card"  # the fewer the better: another colour
     return (
-        f'<div class="card"><h3>{escape(title)}</h3><p class="value">{figure.value:.3f}</p>'
+        f'<div class="{sort}"><h3>{escape(title)}</h3><p class="value">{figure.value:.3f}</p>'
         f'<div class="range">{bar}</div><p>{shown}</p></div>'
     )
 
@@ -84,8 +85,8 @@ def _refused(paths: Sequence[Path]) -> str:
         return ""
     names = "".join(f"<li>{escape(str(path))}</li>" for path in paths)
     return (
-        f'<section class="warning"><details><summary>{len(paths)} pictures were refused: the network was taught with '
-        f"them, and they are not counted</summary><ul>{names}</ul></details></section>"
+        f'<section class="warning"><details><summary>{len(paths)} refused: test pictures that the network was taught '
+        f"with are not counted</summary><ul>{names}</ul></details></section>"
     )
 
 
@@ -176,7 +177,7 @@ def _footer(found: Evaluated) -> str:
     }
     rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
     return (
-        f"<dl>{rows}</dl><p>Intervals: 95 %, bootstrap by physical part. Missed: share of defective pictures at or below "
-        "the smallest limit that rejects at most that share of the good test pictures. AUPRO: per-region overlap up to "
-        "0.3 false positives, over the whole data set. Heat maps share one scale; outlines are the known defects.</p>"
+        f"<dl>{rows}</dl><p>Intervals: 95 %, bootstrap by physical part. Missed: share of defective pictures at or "
+        "below the smallest limit that rejects at most that share of the good test pictures. AUPRO: per-region overlap "
+        "up to 0.3 false positives, over the whole data set. Heat maps share one scale; outlines are known defects.</p>"
     )

@@ -10,7 +10,7 @@ body { margin: 0 auto; padding: 28px 24px 40px; max-width: 1120px; background: v
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif }
 h1 { margin: 0; font-size: 26px; letter-spacing: -.01em } h2 { margin: 34px 0 10px; font-size: 17px }
 header p, footer { color: var(--soft) } header p { margin: 4px 0 22px }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(168px, 1fr)); gap: 12px }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: 12px }
 .card, .charts figure, table, .maps figure, .warning { background: var(--card); border: 1px solid var(--line);
   border-radius: 10px }
 .card { padding: 12px 14px } .card h3 { margin: 0; font-size: 12.5px; font-weight: 500; color: var(--soft) }
@@ -20,6 +20,7 @@ header p, footer { color: var(--soft) } header p { margin: 4px 0 22px }
 .range i { position: absolute; height: 100%; min-width: 2px; border-radius: 3px; background: var(--good); opacity: .45 }
 .range b { position: absolute; top: -2px; width: 3px; height: 9px; margin-left: -1px; border-radius: 2px;
   background: var(--good) }
+.missed .range i, .missed .range b { background: var(--bad) }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 12px; margin-top: 14px }
 .charts figure { margin: 0; padding: 12px 14px } .charts figcaption { font-weight: 600; margin-bottom: 6px }
 svg { display: block; width: 100%; height: auto } svg text { font-size: 11px; fill: var(--soft) }
@@ -33,8 +34,9 @@ svg .limit { stroke: var(--ink); stroke-dasharray: 5 4 } svg .note { fill: var(-
 table { width: 100%; border-spacing: 0; overflow: hidden } th, td { padding: 8px 14px; text-align: left }
 thead th { font-size: 12.5px; font-weight: 500; color: var(--soft) } tbody th { font-weight: 600 }
 tbody th, tbody td { border-top: 1px solid var(--line); font-variant-numeric: tabular-nums }
-.bar { display: inline-block; width: 130px; height: 7px; margin-right: 10px; border-radius: 4px; background: var(--line);
-  vertical-align: 1px } .bar i { display: block; height: 100%; border-radius: 4px; background: var(--good) }
+.bar { display: inline-block; width: 130px; height: 7px; margin-right: 10px; border-radius: 4px;
+  background: var(--line); vertical-align: 1px }
+.bar i { display: block; height: 100%; border-radius: 4px; background: var(--good) }
 .bar.bad i { background: var(--bad) }
 .maps { display: grid; grid-template-columns: repeat(auto-fill, minmax(320px, 1fr)); gap: 12px }
 .maps figure { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; margin: 0; overflow: hidden }

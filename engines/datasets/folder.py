@@ -21,6 +21,8 @@ def read_folder(root: Path, split: str = "test") -> list[Labelled]:
         ImageError: no such folder, or no picture in it.
     """
     list_images(root)  # says what is missing
+    if not (root / GOOD).is_dir() and (root / "train").is_dir():
+        raise ImageError(f"{root} has a folder train but none named good; is its layout mvtec's?")
     kinds = folders_in(root) if (root / GOOD).is_dir() else [root]
     entries = []
     for folder in kinds:

@@ -67,18 +67,26 @@ def read_dataset(
     Raises:
         ImageError: no such data set or choice, a missing folder or another layout; the message says what is expected.
     """
-    reader = READERS.get(name)
-    if reader is None:
-        raise ImageError(f"no data set {name!r}; choose one of {', '.join(READERS)}")
-    if category and not reader.has_categories:
+    split, mode = filled_in(name, split, mode)
+    if category and not READERS[name].has_categories:
         raise ImageError(f"{name} has no categories; leave --category {category} out")
-    split = _choice("--split", name, split, reader.splits)
-    mode = _choice("--input", name, mode, reader.modes)
     if root is None and name == "elpv":
         return _of_role(read_elpv(), name, role)
     if root is None or not root.is_dir():
         raise ImageError(f"--data {root} is no folder; give the folder of the {name} pictures")
-    return _of_role(reader.read(Source(root, category, split, mode)), name, role)
+    return _of_role(READERS[name].read(Source(root, category, split, mode)), name, role)
+
+
+def filled_in(name: str, split: str, mode: str) -> tuple[str, str]:
+    """Split and mode with defaults for "".
+
+    Raises:
+        ImageError: no such data set or choice.
+    """
+    if name not in READERS:
+        raise ImageError(f"no data set {name!r}; choose one of {', '.join(READERS)}")
+    reader = READERS[name]
+    return _choice("--split", name, split, reader.splits), _choice("--input", name, mode, reader.modes)
 
 
 def _choice(option: str, name: str, value: str, allowed: tuple[str, ...]) -> str:

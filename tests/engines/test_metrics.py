@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.metrics import (
@@ -33,6 +33,7 @@ def weighted(pairs: list[tuple[float, int]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([value for value, _ in pairs]), np.array([[count for _, count in pairs]], float)
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_auroc_is_the_share_of_pairs_in_the_right_order(good: list[float], bad: list[float]) -> None:
     pairs = [(b > g) + 0.5 * (b == g) for g in good for b in bad]
@@ -43,6 +44,7 @@ def test_auroc_of_nothing_is_no_number() -> None:
     assert math.isnan(auroc([], [1.0]))
 
 
+@settings(deadline=None)
 @given(counted, counted)
 def test_a_weight_counts_a_picture_that_often(good: list[tuple[float, int]], bad: list[tuple[float, int]]) -> None:
     (good_scores, good_weights), (bad_scores, bad_weights) = weighted(good), weighted(bad)
@@ -60,6 +62,7 @@ def test_a_weight_counts_a_picture_that_often(good: list[tuple[float, int]], bad
         )
 
 
+@settings(deadline=None)
 @given(scores, scores)
 def test_average_precision_and_f1_max_agree_with_a_walk_over_thresholds(good: list[float], bad: list[float]) -> None:
     precision_area, best_f1, recall_before = 0.0, 0.0, 0.0
@@ -75,6 +78,7 @@ def test_average_precision_and_f1_max_agree_with_a_walk_over_thresholds(good: li
     assert weighted_f1_max(*split)[0] == pytest.approx(best_f1)
 
 
+@settings(deadline=None)
 @given(scores, scores, st.sampled_from([0.0, 0.005, 0.1, 0.25, 0.5]))
 def test_the_threshold_is_the_smallest_that_rejects_no_more_good_pictures_than_allowed(
     good: list[float], bad: list[float], share: float
@@ -92,6 +96,7 @@ def test_a_share_that_floating_point_makes_too_small_still_allows_its_whole_numb
     assert thresholds[0] == 70.0
 
 
+@settings(deadline=None)
 @given(scores, scores, st.sampled_from([0.1, 0.3, 1.0]))
 def test_the_partial_area_is_that_below_the_curve_of_all_thresholds(
     good: list[float], bad: list[float], limit: float

@@ -185,6 +185,65 @@ def test_doctor_finds_the_product_and_misses_the_ejector(call: Call, config: Cal
     assert code == 1
 
 
+def test_evaluate_prints_figures_with_intervals_and_writes_the_page(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    labelled = labelled_parts(tmp_path)
+    page = tmp_path / "out.html"
+    code, out, _ = call(
+        "evaluate",
+        "ring",
+        "--dataset",
+        "folder",
+        "--data",
+        labelled,
+        "--data-dir",
+        data_dir,
+        "--report",
+        page,
+        "--json",
+    )
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["image_auroc"]["low"] <= facts["image_auroc"]["value"] == 1.0
+    assert facts["missed"].keys() == {"0.005", "0.01", "0.02"}
+    assert facts["aupro"] is None
+    assert facts["kinds"]["dent"]["n"] == 2
+    assert (facts["dataset"], facts["split"], facts["refused"], facts["n_good"]) == ("folder", "test", [], 4)
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_evaluate_shows_a_table_to_people(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    code, out, _ = call(
+        "evaluate", "ring", "--dataset", "folder", "--data", labelled_parts(tmp_path), "--data-dir", data_dir
+    )
+    assert code == 0
+    assert "1.000  (1.000 to 1.000)" in out
+    assert "missed at 1.0% false rejects" in out
+    assert "no masks" in out
+
+
+def test_evaluate_says_at_once_what_is_wrong_with_its_options(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    labelled = labelled_parts(tmp_path)
+    code, _, err = call("evaluate", "ring", "--dataset", "folders", "--data", labelled, "--data-dir", data_dir)
+    assert code == 1
+    assert "choose one of folder, mvtec" in err
+    code, _, err = call(
+        "evaluate", "ring", "--dataset", "folder", "--data", labelled, "--report", tmp_path / "no" / "o.html"
+    )
+    assert code == 1
+    assert "in a folder that exists" in err
+
+
+def labelled_parts(tmp_path: Path) -> Path:
+    labelled = tmp_path / "labelled"
+    labelled.mkdir()
+    folder_of_parts(labelled / "good", 4)
+    for path in sorted(folder_of_parts(labelled / "dent", 2).iterdir()):
+        part = cv2.imread(str(path))
+        part[20:40, 20:40] = 0
+        cv2.imwrite(str(path), part)
+    return labelled
+
+
 def folder_of_parts(folder: Path, count: int) -> Path:
     folder.mkdir()
     for number in range(count):

@@ -95,6 +95,12 @@ def test_an_empty_folder_of_a_kind_is_named(draw: Write, tmp_path: Path) -> None
         read_dataset("folder", tmp_path)
 
 
+def test_the_layout_of_mvtec_is_no_folder_of_good_parts(draw: Write, tmp_path: Path) -> None:
+    mvtec(draw, ".")
+    with pytest.raises(ImageError, match="is its layout mvtec's"):
+        read_dataset("folder", tmp_path)
+
+
 # -- MVTec ---------------------------------------------------------------------------------------------------------
 
 
