@@ -32,7 +32,7 @@ PEERS: Final[dict[str, Options]] = {
 # What a reader of the table should know of rows that are missing or stand in.
 NOTES: Final[dict[str, str]] = {
     "peers": "anomalib's models, losses, optimisers, maps and scores, fed by a plain loop instead of its Engine",
-    "patchcore": "every pick is the one that anomalib's greedy search makes, found by an exact search that measures less",
+    "patchcore": "the picks of anomalib's greedy search, found by an exact search that measures less",
     "stfpm_10min": "its 100 epochs take hours on two cores; it gets ten minutes, as our own training does",
     "reverse_distillation": "anomalib's takes ResNets only; our own switch T -> embedding (`rd4ad`) stands in",
     "efficientad": "blank: its teacher's weights can't be had here",
