@@ -119,7 +119,7 @@ def evaluate(judged: Sequence[Judged], seed: int = 0, resamples: int = 1000) -> 
     """
     _check(judged)
     rng = np.random.default_rng(seed)
-    weights = _weights(judged, rng, resamples)  # (1 + R, n); the first row counts every picture once
+    weights = part_weights(judged, rng, resamples)  # (1 + R, n); the first row counts every picture once
     is_good = np.array([entry.is_good for entry in judged])
     scores = np.array([entry.score for entry in judged], np.float64)
     good, bad = scores[is_good], scores[~is_good]
@@ -156,7 +156,7 @@ def paired_difference(
             f"{len(first)} and {len(second)} pictures whose labels and parts differ can't be compared in pairs; "
             "judge the same pictures in the same order"
         )
-    weights = _weights(first, np.random.default_rng(seed), resamples)
+    weights = part_weights(first, np.random.default_rng(seed), resamples)
     is_good = np.array([entry.is_good for entry in first])
     areas = []
     for judged in (first, second):
@@ -181,7 +181,7 @@ def _check(judged: Sequence[Judged]) -> None:
             raise EvaluationError(f"{where} has a map {entry.map.shape} but a mask {entry.mask.shape}; resize the mask")
 
 
-def _weights(judged: Sequence[Judged], rng: np.random.Generator, resamples: int) -> Weights:
+def part_weights(judged: Sequence[Judged], rng: np.random.Generator, resamples: int) -> Weights:
     """(1 + R, n): a row of ones, then how often each resample drew each picture."""
     weights = np.ones((1 + resamples, len(judged)))
     for is_good in (True, False):
