@@ -44,6 +44,7 @@ class Scoring:
     """How raw maps become a score; part of the recipe.
 
     Attributes:
+        statistics: of the discrepancies; the segmentation head's are always by level.
         means, stds: per level, float32 of shape () (`level`) or (h, w) (`position`); stds > 0.
         pixel_limit: fused value above which a position counts toward the area.
         ignore: (h, w) of the fused grid, True where the map does not count; None: everything counts.
@@ -137,12 +138,27 @@ def top_mean(fused: Map, share: float = 1.0) -> float:
 
 
 def learn_scoring(
-    maps: Sequence[Sequence[Map]], statistics: Statistics, layout: Layout = Layout(), weights: tuple[float, ...] = ()
+    maps: Sequence[Sequence[Map]],
+    statistics: Statistics,
+    layout: Layout = Layout(),
+    weights: tuple[float, ...] = (),
+    discrepancies: int | None = None,
 ) -> Scoring:
-    """Statistics of good pictures' raw maps: `maps[picture][level]` of (h, w), at least one picture."""
+    """Statistics of good pictures' raw maps: `maps[picture][level]` of (h, w), at least one picture.
+
+    Args:
+        weights: see `Scoring`.
+        discrepancies: how many maps, from the first, are discrepancies; None: all. A map beyond them comes from the
+            segmentation head and is standardised by level: it is zero nearly everywhere, and where a few good parts
+            happened to be zero the deviation of a position says nothing.
+    """
     levels = [np.stack(level).astype(np.float32) for level in zip(*maps)]
+    known = len(levels) if discrepancies is None else discrepancies
     moments = [
-        _level_moments(level, layout) if statistics == "level" else _position_moments(level, layout) for level in levels
+        _position_moments(level, layout)
+        if statistics == "position" and index < known
+        else _level_moments(level, layout)
+        for index, level in enumerate(levels)
     ]
     ignore = padding(layout, maps[0][0].shape)
     means, stds = tuple(m for m, _ in moments), tuple(s for _, s in moments)

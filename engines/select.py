@@ -24,7 +24,7 @@ def choose_scoring(
     painted: Sequence[Maps],
     layout: Layout = Layout(),
     weights: tuple[float, ...] = (),
-    deciding: int | None = None,
+    discrepancies: int | None = None,
 ) -> Scoring:
     """Learn statistics of the kind that separates painted from clean `select` pictures better.
 
@@ -32,12 +32,12 @@ def choose_scoring(
         clean: raw maps of at least one good picture.
         painted: raw maps of the same pictures with defects painted on, in the same order.
         weights: see `Scoring`.
-        deciding: how many maps, from the first, the choice looks at; None: all. What a map of the segmentation head
-            says of painted defects says nothing: it was taught with them.
+        discrepancies: how many maps, from the first, are discrepancies and choose; None: all. What a map of the
+            segmentation head says of painted defects says nothing: it was taught with them.
     """
-    seen, shown = ([maps[:deciding] for maps in pictures] for pictures in (clean, painted))
-    statistics = choose_statistics(seen, shown, layout, weights[:deciding])
-    return learn_scoring(clean, statistics, layout, weights)
+    seen, shown = ([maps[:discrepancies] for maps in pictures] for pictures in (clean, painted))
+    statistics = choose_statistics(seen, shown, layout, weights[:discrepancies])
+    return learn_scoring(clean, statistics, layout, weights, discrepancies)
 
 
 def choose_statistics(

@@ -96,7 +96,7 @@ def train(
     teacher: Annotated[str, typer.Option(help="Network to learn from; see `doctor`.")] = "efficientnet_lite0",
     weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: package or cache.")] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of 16 pictures; default: 300, in at most 7 minutes.")
+        int | None, typer.Option(min=1, help="Steps of 8 pictures; default: up to 1,000 in 7 minutes.")
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="The best network within so many minutes.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

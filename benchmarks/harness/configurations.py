@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 
+from engines.dskd.method import METHODS, LossWeights
 from engines.dskd.train import TrainingConfig
 
 DEFAULT = "default"
 RD4AD = "rd4ad"  # teacher -> embedding: stands in for Reverse Distillation, which anomalib has for ResNets only
 
+
+def _with(**switches: object) -> TrainingConfig:
+    """The default with some switches of its method set otherwise."""
+    return TrainingConfig(method=dataclasses.replace(METHODS["dskd"], **switches))  # type: ignore[arg-type]
+
+
 CONFIGURATIONS: dict[str, TrainingConfig] = {
     DEFAULT: TrainingConfig(),
-    "without cosine": TrainingConfig(cosine_weight=0.0),
+    "plain": TrainingConfig(method=METHODS["plain"]),
+    RD4AD: TrainingConfig(method=METHODS["rd4ad"]),
+    "stfpm-like": TrainingConfig(method=METHODS["stfpm"]),
+    "without head": _with(segmentation=False),
+    "without cosine": _with(loss=LossWeights(cosine=0.0)),
+    "without L2": _with(loss=LossWeights(l2=0.0)),
+    "cosine by position": _with(loss=LossWeights(cosine_over="position")),
+    "both students scored": _with(scored="both"),
+    "teacher into embedding": _with(embedding_input="teacher"),
+    "encoder detached": _with(detach=True),
+    "mining": _with(mining=0.5),
+    "stride 32 too": _with(levels=(4, 8, 16, 32)),
+    "strides 8 and 16": _with(levels=(8, 16)),
+    "width 32": _with(width=32),
+    "three quarters painted": _with(painted=0.75),
 }
 
 

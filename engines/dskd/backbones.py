@@ -67,7 +67,7 @@ LITE_LICENCE = "UNKNOWN (stated so by the PyPI package; the TensorFlow original 
 TORCHVISION_LICENCE = "as the file given (torchvision's are BSD-3-Clause)"
 BASIC_CHANNELS = (64, 128, 256, 512)
 WIDE_CHANNELS = (256, 512, 1024, 2048)
-LITE_STUDENT = StudentShape(width=32, blocks=(2, 2, 2, 2), stem=3)
+LITE_STUDENT = StudentShape(width=24, blocks=(2, 2, 2, 2), stem=3)
 SMALL_STUDENT = StudentShape(width=64, blocks=(2, 2, 2, 2), stem=7)  # at this width a ResNet18
 # Also for the Wide ResNet: bottlenecks would cost as much as the teacher, and the teacher's channels are reached by a
 # 1x1 head from any width.

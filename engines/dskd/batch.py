@@ -14,6 +14,8 @@ from engines.dskd.features import Pictures, TeacherFeatures, device_of
 from engines.dskd.network import Dskd
 from engines.dskd.students import Levels
 
+MOST_DEFECTS = 3  # on one painted part: painting is cheap beside looking at it
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -40,7 +42,9 @@ def show(
     pictures, masks = fit[index], np.zeros((len(index), *fit.shape[1:3]), np.bool_)
     for place in range(painted):
         rng = np.random.default_rng((*seed, int(index[place])))
-        pictures[place], masks[place] = paint_defect(pictures[place], fit[int(rng.integers(len(fit)))], rng)
+        for _ in range(int(rng.integers(1, MOST_DEFECTS + 1))):
+            pictures[place], mask = paint_defect(pictures[place], fit[int(rng.integers(len(fit)))], rng)
+            masks[place] |= mask
     stride = network.method.levels[0]
     device = device_of(network)
     # A defect that touches a position makes it defective: a pinhole must not vanish between the positions.

@@ -14,8 +14,8 @@ from engines.dskd.students import Levels
 Pictures = NDArray[np.uint8]  # (N, H, W, 3) BGR
 
 # A picture's features are 336 kB (Lite0 at 256 px) to 3.7 MB (WideResNet50). Above this limit they are computed for
-# each batch: a run of 300 steps looks at 4,800 pictures, and 9,500 of Lite0 fit, so that a larger set is not even seen
-# once. It also leaves no file to clean up, and is what pictures that change from step to step need anyway.
+# each batch: a run of 1,000 steps looks at 8,000 pictures, and 9,500 of Lite0 fit, so that a larger set is not even
+# seen once. It also leaves no file to clean up, and is what pictures that change from step to step need anyway.
 CACHE_LIMIT_BYTES = 3 * 2**30
 SAMPLE = 1024  # pictures that the statistics of an uncached set are learnt from
 CHUNK = 16  # pictures at a time

@@ -20,6 +20,7 @@ Source = Literal["encoder", "teacher"]
 Scored = Literal["decoder", "encoder", "both"]
 Extent = Literal["map", "position"]
 
+HEAD_WEIGHT = 2.0  # about the deviation of three discrepancies' sum: the head counts as much as they do together
 STRIDES = (4, 8, 16, 32)  # of the levels that can be matched, fine to coarse
 
 
@@ -95,9 +96,9 @@ class Method:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """How much each map counts in the score: the head's as much as all the discrepancies together."""
+        """How much each standardised map counts in the score."""
         discrepancies = (1.0,) * len(self.maps)
-        return (*discrepancies, float(len(self.maps))) if self.segmentation else discrepancies
+        return (*discrepancies, HEAD_WEIGHT) if self.segmentation else discrepancies
 
     @property
     def size_multiple(self) -> int:

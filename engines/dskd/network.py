@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engines.dskd.anomaly_map import discrepancy
 from engines.dskd.backbones import TeacherSpec
@@ -116,12 +117,13 @@ class Dskd(nn.Module):
         return Students(self._encoder_says(encoded), self._decoder_says(encoded, teacher))
 
     def compare(self, teacher: Levels, students: Students) -> Levels:
-        """One raw map (B, h, w) FP32 per scored level, the scored students against the teacher; then the head's logits.
+        """Raw maps (B, h, w) FP32 >= 0: one per scored level, and one of the segmentation head where there is one.
 
-        The logits (B, h, w) of the finest matched level are there where the method has a segmentation head.
+        The head's is -log(1 - p) at the finest matched level, p its probability of a defect: positions that are surely
+        good are all alike 0, so that what varies among them is no noise in the sum.
         """
         maps = self.discrepancies(teacher, students)
-        return maps if self.segmentation is None else (*maps, self.segment(teacher, students))
+        return maps if self.segmentation is None else (*maps, functional.softplus(self.segment(teacher, students)))
 
     def discrepancies(self, teacher: Levels, students: Students) -> Levels:
         """One raw map (B, h, w) FP32 >= 0 per scored level: the scored students against the teacher."""

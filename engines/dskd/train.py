@@ -38,6 +38,7 @@ from engines.dskd.network import Dskd
 from engines.dskd.students import Levels
 from engines.errors import TrainingError
 
+HEAD_RATE = 1.0
 TRIAL_STEPS = 4  # measured on a copy to plan by time; the first, which allocates, is not counted
 
 
@@ -58,9 +59,9 @@ class TrainingConfig:
     weights: Path | None = None
     method: Method = METHODS["dskd"]
     size: int = 256
-    steps: int = 300
+    steps: int = 1000
     minutes: float | None = 7.0
-    batch: int = 16
+    batch: int = 8
     learning_rate: float = 2e-3
     seed: int = 0
     device: str = "auto"
@@ -226,10 +227,13 @@ def build(config: TrainingConfig) -> Dskd:
 
 def begin(network: Dskd, config: TrainingConfig, steps: int) -> TrainingState:
     """The state before the first step: AdamW under a one-cycle schedule (Smith & Topin, arXiv 1708.07120)."""
-    students = [p for p in network.parameters() if p.requires_grad]
+    students = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("segmentation")]
+    head = [] if network.segmentation is None else list(network.segmentation.parameters())
+    rates = [config.learning_rate, HEAD_RATE * config.learning_rate][: 2 if head else 1]
+    groups = [{"params": parameters, "lr": rate} for parameters, rate in zip((students, head), rates)]
+    optimiser = torch.optim.AdamW(groups, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps)
     device = students[0].device
-    optimiser = torch.optim.AdamW(students, lr=config.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps)
     scaler = torch.amp.GradScaler(device.type, enabled=needs_loss_scale(device))
     return TrainingState(network, optimiser, schedule, scaler, steps)
 

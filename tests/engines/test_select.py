@@ -37,12 +37,12 @@ def test_the_chosen_scoring_is_learnt_from_all_clean_parts() -> None:
     assert choose_scoring(clean, painted).means[0].shape == (32, 32)
 
 
-def test_only_the_deciding_maps_choose_and_all_are_learnt() -> None:
+def test_only_discrepancies_choose_and_only_they_are_learnt_by_position() -> None:
     clean, painted = parts(24, 20.0, 4)
     flat, _ = parts(24, 0.0, 5)
     both, marked = ([(*a, *b) for a, b in zip(pictures, flat)] for pictures in (clean, painted))
-    by_pattern = choose_scoring(both, marked, weights=(1.0, 1.0), deciding=1)
+    by_pattern = choose_scoring(both, marked, weights=(1.0, 1.0), discrepancies=1)
     assert by_pattern.statistics == "position"
-    assert len(by_pattern.means) == 2
+    assert [mean.ndim for mean in by_pattern.means] == [2, 0]
     unmarked = [(*a, *b) for a, b in zip(flat, clean)]
-    assert choose_scoring(unmarked, unmarked, weights=(1.0, 1.0), deciding=1).statistics == "level"
+    assert choose_scoring(unmarked, unmarked, weights=(1.0, 1.0), discrepancies=1).statistics == "level"

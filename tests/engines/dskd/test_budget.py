@@ -50,7 +50,7 @@ def test_a_plan_keeps_to_its_budget_and_its_cap(seconds: float, step_s: float, s
 
 
 def test_seven_minutes_are_enough_for_the_default_on_two_cores() -> None:
-    assert steps_within(7 * 60 - 15, 1.2, 30, 300) == 300
+    assert steps_within(7 * 60 - 15, 1.0, 30, 1000) >= 350
 
 
 def test_time_left_counts_steps_looks_export_and_scoring() -> None:
