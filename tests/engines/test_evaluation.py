@@ -167,6 +167,8 @@ def test_where_more_good_parts_are_not_found_than_may_be_rejected_every_found_de
     assert found.thresholds[0.02] == 97.0
     assert found.missed[0.02].value == 0.0
     assert found.image_auroc.value == pytest.approx((4 * 98 + 0.5) / (99 * 4))
+    tied = evaluate([*good, *(dataclasses.replace(e, score=1e9) for e in missing), *cracks], resamples=20)
+    assert (found.image_auroc, found.image_ap, found.f1_max) == (tied.image_auroc, tied.image_ap, tied.f1_max)
 
 
 def test_intervals_are_wider_when_pictures_share_parts() -> None:
