@@ -11,6 +11,7 @@ from calibration.recipe import Recipe
 from calibration.samples import Sample, unused
 from calibration.thresholds import find_thresholds
 from engines.detector import Detector
+from engines.errors import ImageError, PartNotFound
 from engines.image import Image, fingerprint, read_image
 from engines.scoring import score
 
@@ -35,7 +36,8 @@ def calibrate(
     """Score the good parts on the engine that will run, and set the thresholds.
 
     Raises:
-        ImageError: a picture can't be read or has another size than taught.
+        ImageError: a picture can't be read or has another size than taught; the message names it.
+        PartNotFound: a picture shows no part, where parts are located; the message names it.
         SampleError: every picture had another role.
         UnreachableBound: under `strict`, the parts don't support the bound.
     """
@@ -45,7 +47,10 @@ def calibrate(
     for index, sample in enumerate(samples):
         image = read_image(sample.path)
         prints.append(fingerprint(image))
-        values.append(_score(detector, image))
+        try:
+            values.append(_score(detector, image))
+        except (ImageError, PartNotFound) as error:
+            raise type(error)(f"{sample.path}: {error}") from error
         on_sample(index + 1, len(samples))
     free = unused(prints, (*manifest.fit, *manifest.select))
     if not any(free):

@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.errors import EngineError, ImageError
-from engines.image import Image, InputSpec, frame_size, prepare
+from engines.image import Image, InputSpec, Pose, frame_size, prepare
 from engines.runtimes.base import Runtime, open_runtime
 from engines.scoring import Map
 from engines.tiling import cut_tiles, stitch
@@ -56,6 +56,16 @@ class Detector:
         if shapes != [tuple(level) for level in self.bundle.manifest.levels]:
             raise EngineError(f"the model gave maps {shapes}, the manifest says {self.bundle.manifest.levels}")
         return Anomaly(maps, (prepared - started) / 1e6, (inferred - prepared) / 1e6)
+
+    def find(self, image: Image) -> Pose | None:
+        """Where the part lies that `detect` looks at, to bring to the canvas what belongs to the frame.
+
+        None: the product's parts are not located.
+
+        Raises:
+            PartNotFound: see `detect`.
+        """
+        return None if self._locator is None else self._locator.find(image)
 
     def warm_up(self) -> None:
         """Run a few inferences so that the first part is as fast as the rest."""

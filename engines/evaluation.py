@@ -24,6 +24,7 @@ from engines.metrics import (
     Weights,
     area_to,
     auroc,
+    passes,
     ramp_area,
     weighted_auroc,
     weighted_average_precision,
@@ -46,10 +47,10 @@ class Judged:
     """One test picture after scoring.
 
     Attributes:
-        score: the image score, finite.
+        score: the image score, finite; infinite: no part was found, and so it is ejected at any threshold.
         label: "good", or the kind of defect.
         part: pictures with the same name show the same physical part.
-        map: (h, w) float32 fused anomaly map; None: position figures leave the picture out.
+        map: (h, w) float32 fused anomaly map; None: position figures leave the picture out, as where no part was found.
         mask: (h, w) bool at the map's size, True on the defect; a good part: all False; None: unknown.
     """
 
@@ -63,6 +64,11 @@ class Judged:
     def is_good(self) -> bool:
         """Whether the part has no defect."""
         return self.label == "good"
+
+    @property
+    def is_found(self) -> bool:
+        """Whether there was a part to be judged."""
+        return self.score != np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class Evaluation:
         pixel_auroc, aupro: None where no picture with a known defect mask was given.
         missed: by share of false rejects: share of defective pictures at or below the threshold, which is the
             (floor(share * n_good) + 1)-th largest score of the good TEST pictures: the smallest that rejects
-            (score above it) at most that share of them.
+            (score above it) at most that share of them; infinite where more of them were not found.
         thresholds: by share of false rejects: that threshold.
         kinds: by kind of defect.
         n_good, n_defective, n_parts: pictures of either sort, and physical parts among them.
@@ -114,8 +120,8 @@ def evaluate(judged: Sequence[Judged], seed: int = 0, resamples: int = 1000) -> 
     """All figures of a test set.
 
     Raises:
-        EvaluationError: no good or no defective picture, a score or map that is not finite, or a mask whose size is
-            not its map's.
+        EvaluationError: no good or no defective picture, a score that is NaN or -inf, a map that is not finite, or a
+            mask whose size is not its map's.
     """
     _check(judged)
     rng = np.random.default_rng(seed)
@@ -173,7 +179,7 @@ def _check(judged: Sequence[Judged]) -> None:
         )
     for index, entry in enumerate(judged):
         where = f"picture {index} ({entry.label}, part {entry.part})"
-        if not np.isfinite(entry.score):
+        if not np.isfinite(entry.score) and (entry.is_found or entry.map is not None):
             raise EvaluationError(f"{where} has score {entry.score}; run inspector doctor, or train again")
         if entry.map is not None and not np.isfinite(entry.map).all():
             raise EvaluationError(f"{where} has a map that is not finite; run inspector doctor, or train again")
@@ -205,7 +211,7 @@ def _kinds(judged: Sequence[Judged], good: Values, threshold: float) -> dict[str
         if not entry.is_good:
             scores.setdefault(entry.label, []).append(entry.score)
     return {
-        label: Kind(len(bad), auroc(good.tolist(), bad), float(np.mean(np.asarray(bad) <= threshold)))
+        label: Kind(len(bad), auroc(good.tolist(), bad), float(passes(np.asarray(bad), threshold).mean()))
         for label, bad in sorted(scores.items())
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -84,11 +85,40 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 1 if self.tiling is None else self.tiling.count
 
 
-class Rectifier(Protocol):
-    """What brings a part to its taught pose before the region is cut."""
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where a part was found.
 
-    def rectify(self, frame: Image, region: Box) -> Image:
-        """The region of the part in its taught pose, (height, width, 3) BGR."""
+    Attributes:
+        to_frame: (2, 3) float64 maps taught pixels to frame pixels, a similarity of scale 1.
+        angle_deg: clockwise as seen in the picture, -180..180, against the taught pose.
+        score: likeness of the edges, 0..1.
+    """
+
+    to_frame: NDArray[np.float64]
+    angle_deg: float
+    score: float
+
+    def rectify(self, frame: NDArray[np.uint8], region: Box, border: int) -> NDArray[np.uint8]:
+        """The region (x, y, width, height in taught pixels) of the part in its taught pose, (height, width, ...).
+
+        Args:
+            border: OpenCV's rule for pixels from outside the frame.
+        """
+        shifted = self.to_frame @ np.array([[1, 0, region[0]], [0, 1, region[1]], [0, 0, 1]], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(frame, shifted, region[2:], flags=flags, borderMode=border), np.uint8)
+
+
+class Finder(Protocol):
+    """What finds the part before the region is cut."""
+
+    def find(self, frame: Image) -> Pose:
+        """Where the part lies in a frame.
+
+        Raises:
+            PartNotFound: it shows none.
+        """
 
 
 def read_image(path: Path) -> Image:
@@ -126,16 +156,16 @@ def fingerprint(image: Image) -> str:
     return hashlib.sha256(repr(image.shape).encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
-def frame_size(image: Image) -> tuple[int, int]:
+def frame_size(image: NDArray[np.uint8]) -> tuple[int, int]:
     """(width, height) of a frame in pixels."""
     return int(image.shape[1]), int(image.shape[0])
 
 
-def prepare(image: Image, spec: InputSpec, rectifier: Rectifier | None = None) -> Image:
+def prepare(image: Image, spec: InputSpec, finder: Finder | None = None) -> Image:
     """A frame on the canvas, before it is cut into tiles: (H, W, 3) BGR uint8 -> (height, width, 3) BGR uint8.
 
     Args:
-        rectifier: needed where the spec says `locate`.
+        finder: needed where the spec says `locate`.
 
     Raises:
         ImageError: the array is no BGR picture, the region lies outside it, or a letterbox was taught for another size.
@@ -143,17 +173,23 @@ def prepare(image: Image, spec: InputSpec, rectifier: Rectifier | None = None) -
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ImageError(f"a frame must be (H, W, 3) uint8, got {image.shape} {image.dtype}; check the pixel format")
-    if spec.locate is not None:
-        if rectifier is None or spec.region is None:
-            raise ImageError("the part must be located, but template or region is missing; teach the product again")
-        image = rectifier.rectify(image, spec.region)
-    elif spec.region is not None:
-        image = cut(image, spec.region)
-    if spec.fit == "stretch":
-        return _resize(image, spec.canvas)
-    if frame_size(image) != region_size(spec):
-        raise ImageError(f"a letterbox taught for {region_size(spec)} px can't take {frame_size(image)}; give a region")
-    return _letterbox(image, spec)
+    pose = finder.find(image) if finder is not None and spec.locate is not None else None
+    # A constant would put a step along the region's border that changes with the light and outshines a fault there.
+    return _place(image, spec, pose, cv2.BORDER_REPLICATE)
+
+
+def prepare_mask(mask: NDArray[np.bool_], spec: InputSpec, pose: Pose | None = None) -> NDArray[np.uint8]:
+    """A mask (H, W) by the way of its picture: how much of each canvas pixel is True, (height, width) 0..255.
+
+    Beside the region and outside the frame nothing is True.
+
+    Args:
+        pose: found in the picture, needed where the spec says `locate`.
+
+    Raises:
+        ImageError: see `prepare`.
+    """
+    return _place(mask.astype(np.uint8) * np.uint8(255), spec, pose, cv2.BORDER_CONSTANT)
 
 
 def region_size(spec: InputSpec) -> tuple[int, int] | None:
@@ -190,15 +226,24 @@ def cut(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     return image[y : y + height, x : x + width]
 
 
-def _letterbox(image: Image, spec: InputSpec) -> Image:
+def _place(image: NDArray[np.uint8], spec: InputSpec, pose: Pose | None, border: int) -> NDArray[np.uint8]:
+    """From frame to canvas: locate, region, fit."""
+    if spec.locate is not None:
+        if pose is None or spec.region is None:
+            raise ImageError("the part must be located, but template or region is missing; teach the product again")
+        image = pose.rectify(image, spec.region, border)
+    elif spec.region is not None:
+        image = cut(image, spec.region)
+    if spec.fit == "stretch":
+        return _resize(image, spec.canvas)
+    if frame_size(image) != region_size(spec):
+        raise ImageError(f"a letterbox taught for {region_size(spec)} px can't take {frame_size(image)}; give a region")
     x, y, width, height = content_box(spec)
     right, bottom = spec.canvas[0] - x - width, spec.canvas[1] - y - height
-    # A constant would put a step along the region's border that changes with the light and outshines a fault there.
-    padded = cv2.copyMakeBorder(_resize(image, (width, height)), y, bottom, x, right, cv2.BORDER_REPLICATE)
-    return np.asarray(padded, np.uint8)
+    return np.asarray(cv2.copyMakeBorder(_resize(image, (width, height)), y, bottom, x, right, border), np.uint8)
 
 
-def _resize(image: Image, size: tuple[int, int]) -> Image:
+def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     if frame_size(image) == size:
         return image
     # Averaging over areas keeps fine texture from aliasing, at seven times the cost; above half size it gains nothing.

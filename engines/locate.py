@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ImageError, PartNotFound
-from engines.image import Box, Image, Locate, cut
+from engines.image import Box, Image, Locate, Pose, cut
 
 Grey = NDArray[np.uint8]  # (H, W)
 Edges = NDArray[np.float32]  # (H, W), gradient magnitude >= 0
@@ -42,21 +41,6 @@ MIN_SCORE = 0.5  # empty belts and other shapes score up to 0.2, a bare outline 
 MARGIN = 0.04  # of the part's side; left around it where the box is found by itself
 FAINT = 0.5  # grey levels; deviation of edges below which a place counts as empty
 FLAT = 4.0  # grey levels; a template whose edges are all weaker shows nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Where the part was found.
-
-    Attributes:
-        to_frame: (2, 3) maps taught pixels to frame pixels, a similarity of scale 1.
-        angle_deg: clockwise as seen in the picture, -180..180, against the taught pose.
-        score: likeness of the edges, 0..1.
-    """
-
-    to_frame: Matrix
-    angle_deg: float
-    score: float
 
 
 class Locator:
@@ -112,19 +96,6 @@ class Locator:
             )
         self._check_whole(centre, angle, sharp.shape)
         return Pose(self._to_frame(centre, angle), math.degrees(_wrapped(angle)), min(score, 1.0))
-
-    def rectify(self, frame: Image, region: Box) -> Image:
-        """The region (x, y, width, height in taught pixels) of the found part, (height, width, 3) BGR.
-
-        Pixels from outside the frame repeat the frame's edge.
-
-        Raises:
-            PartNotFound: see `find`.
-        """
-        shifted = self.find(frame).to_frame @ np.array([[1, 0, region[0]], [0, 1, region[1]], [0, 0, 1]], np.float64)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        upright = cv2.warpAffine(frame, shifted, region[2:], flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(upright, np.uint8)
 
     def _places(self, coarse: Edges) -> Iterator[Point]:
         """The `PLACES` likeliest centres in the coarse frame, best first, in pixels of the fine one."""

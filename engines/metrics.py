@@ -53,14 +53,20 @@ def weighted_missed(
     """Thresholds (R,) that reject at most `share` of the good pictures, and the share (R,) of defects they miss.
 
     A picture is rejected when its score is above the threshold, as in the line. With k = floor(share * n_good), the
-    threshold is the (k + 1)-th largest good score: the smallest value that rejects at most k good pictures.
+    threshold is the (k + 1)-th largest good score: the smallest value that rejects at most k good pictures. Where more
+    than k are rejected at any threshold (their scores are infinite) it is infinite, and what has a finite score passes.
     """
     descending = np.argsort(-good)
     counts = np.cumsum(good_weights[:, descending], axis=1)
     allowed = np.floor(share * counts[:, -1:] + 1e-9)  # 0.07 * 100 is 7.000000000000001, 0.29 * 100 is 28.999...
     thresholds = good[descending][(counts <= allowed).sum(1)]
-    missed = (bad_weights * (bad[None, :] <= thresholds[:, None])).sum(1) / bad_weights.sum(1)
+    missed = (bad_weights * passes(bad[None, :], thresholds[:, None])).sum(1) / bad_weights.sum(1)
     return thresholds, missed
+
+
+def passes(scores: Values | float, thresholds: Values | float) -> NDArray[np.bool_]:
+    """Whether pictures stay on the belt: not above the threshold, and not infinite, which is above any."""
+    return np.asarray((np.asarray(scores) <= thresholds) & np.less(scores, np.inf))
 
 
 def area_to(limit: float, good: NDArray[np.float32], bad: NDArray[np.float32], weights: Values) -> float:
@@ -89,7 +95,8 @@ def _curve(good: Values, bad: Values, good_weights: Weights, bad_weights: Weight
     """Weight of defects, and of all pictures, at or above each distinct score, from the highest down: (R, distinct)."""
     scores = np.concatenate([good, bad])
     order = np.argsort(-scores)
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), scores.size - 1)
+    ranked = scores[order]
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), scores.size - 1)  # a difference of infinities is NaN
     hits = np.concatenate([np.zeros_like(good_weights), bad_weights], axis=1)[:, order].cumsum(1)[:, ends]
     flagged = np.concatenate([good_weights, bad_weights], axis=1)[:, order].cumsum(1)[:, ends]
     return hits, flagged

@@ -183,7 +183,7 @@ def evaluate(
     category: Annotated[str, typer.Option(help="mvtec, mvtec3d, visa: which one.")] = "",
     split: Annotated[str, typer.Option(help="magnetic_tile: tile or image; folder: test or hash.")] = "",
     role: Annotated[str, typer.Option(help="magnetic_tile, elpv: dev (for choices) or final (to report).")] = "",
-    mode: Annotated[str, typer.Option("--input", help="mvtec3d: rgb or depth.")] = "",
+    mode: Annotated[str, typer.Option("--input", help="mvtec3d: rgb, depth or both.")] = "",
     data_dir: DataDir = PRODUCTION_DIR,
     engine: Annotated[str, typer.Option(help="Runtime; default: the best installed.")] = "",
     report: Annotated[Path | None, typer.Option(help="Page to write, with curves and heat maps: .html.")] = None,
@@ -209,7 +209,8 @@ def evaluate(
     if as_json:
         _print_json({
             "product": name, "bundle": found.bundle.id, "engine": found.engine, **choices,
-            "refused": [str(path) for path in found.refused], **msgspec.to_builtins(found.evaluation),
+            "refused": [str(path) for path in found.refused],
+            "not_found": [str(path) for path in found.not_found], **msgspec.to_builtins(found.evaluation),
         })  # fmt: skip
     else:
         _show_evaluation(found, report)
@@ -436,13 +437,16 @@ def _show_evaluation(found: Evaluated, report: Path | None) -> None:
 
     figures = named_figures(found.evaluation).items()
     texts = {name: f"{f.value:.3f}  ({f.low:.3f} to {f.high:.3f})" if f else "no masks" for name, f in figures}
-    counts = {"good": found.evaluation.n_good, "defective": found.evaluation.n_defective}
-    _show({**counts, "physical parts": found.evaluation.n_parts, **texts, "refused": len(found.refused)}, False)
+    facts = found.evaluation
+    counts = {"good": facts.n_good, "defective": facts.n_defective, "physical parts": facts.n_parts}
+    _show({**counts, **texts, "refused": len(found.refused), "not found": len(found.not_found)}, False)
     kinds = found.evaluation.kinds.items()
     rows = [{"kind": kind, **_readable_kind(msgspec.to_builtins(facts))} for kind, facts in kinds]
     _show_rows(rows, False, "")
     for path in found.refused:
         typer.echo(f"refused, the network was taught with it: {path}")
+    for path in found.not_found:
+        typer.echo(f"the part is not found, the line would eject it: {path}")
     if report is not None:
         typer.echo(f"Page: {report}")
 

@@ -47,10 +47,15 @@ def roc_chart(judged: Sequence[Judged]) -> str:
 
 
 def score_chart(judged: Sequence[Judged], threshold: float, threshold_name: str) -> str:
-    """Histogram of the image scores, good against defective, each as a share of its own, with one threshold."""
+    """Histogram of the image scores, good against defective, each as a share of its own, with one threshold.
+
+    Infinite scores, and an infinite threshold, are at the right end.
+    """
     scores = np.array([entry.score for entry in judged])
     is_good = np.array([entry.is_good for entry in judged])
-    low, high = float(scores.min()), float(max(np.quantile(scores, TAIL), threshold))
+    finite = scores[np.isfinite(scores)] if np.isfinite(scores).any() else np.zeros(1)
+    low, high = float(finite.min()), float(np.quantile(finite, TAIL))
+    high = max(high, threshold) if np.isfinite(threshold) else high
     high = high if high > low else low + 1.0
     edges = np.linspace(low, high, BINS + 1)
     shares = []
@@ -59,7 +64,7 @@ def score_chart(judged: Sequence[Judged], threshold: float, threshold_name: str)
         shares.append(counts / max(1, members.size))
     axes = Axes((low, high), (0, 1.08 * max(float(share.max()) for share in shares)))
     body = "".join(_bars(axes, edges.tolist(), share.tolist(), name) for share, name in zip(shares, ("good", "bad")))
-    x, top = axes.at(threshold, axes.y[1])
+    x, top = axes.at(min(threshold, high), axes.y[1])
     anchor = "end" if x > WIDTH * 0.6 else "start"
     label_x = x - 5 if anchor == "end" else x + 5
     body += f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{HEIGHT - BOTTOM}"/>'

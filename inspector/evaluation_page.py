@@ -13,8 +13,10 @@ import numpy as np
 
 from engines.datasets.labelled import Labelled, read_picture
 from engines.evaluation import KIND_FALSE_REJECTS, Interval, Judged
-from engines.image import Image, prepare
+from engines.image import Finder, Image, content_box, cut, prepare
+from engines.metrics import passes
 from engines.scoring import Map
+from engines.view import open_locator
 from inspector import __version__
 from inspector.errors import ConfigError
 from inspector.evaluate import Evaluated, named_figures
@@ -56,7 +58,9 @@ def evaluation_page(name: str, found: Evaluated, choices: dict[str, str]) -> str
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Evaluation of {escape(name)}</title><style>{STYLE}</style></head><body>
 <header><h1>Evaluation of {escape(name)}</h1><p>{escape(told)} &middot; {counts}</p></header>
-{_refused(found.refused)}<section class="cards">{cards}</section>
+{_named(found.refused, "refused: test pictures that the network was taught with are not counted")}
+{_named(found.not_found, "without the part: the line ejects them, so they count as rejected at any limit")}
+<section class="cards">{cards}</section>
 <section class="charts">
 <figure><figcaption>ROC</figcaption>{roc_chart(found.judged)}</figure>
 <figure><figcaption>Scores <span class="key good">good</span> <span class="key bad">defective</span></figcaption>
@@ -80,13 +84,12 @@ def _card(title: str, figure: Interval | None) -> str:
     )
 
 
-def _refused(paths: Sequence[Path]) -> str:
+def _named(paths: Sequence[Path], what: str) -> str:
     if not paths:
         return ""
     names = "".join(f"<li>{escape(str(path))}</li>" for path in paths)
     return (
-        f'<section class="warning"><details><summary>{len(paths)} refused: test pictures that the network was taught '
-        f"with are not counted</summary><ul>{names}</ul></details></section>"
+        f'<section class="warning"><details><summary>{len(paths)} {what}</summary><ul>{names}</ul></details></section>'
     )
 
 
@@ -116,20 +119,24 @@ def _heat_maps(found: Evaluated) -> str:
         ("Best: defects with the highest scores", bad[::-1][:SHOWN]),
     )
     limit = found.evaluation.thresholds[KIND_FALSE_REJECTS]
+    finder = open_locator(found.bundle.manifest.input, found.bundle.template)
     sections = ""
     for title, chosen in rows:
-        shown = "".join(_heat_map(entry, judged, found, limit) for entry, judged in chosen)
+        shown = "".join(_heat_map(entry, judged, found, limit, finder) for entry, judged in chosen)
         sections += f'<section><h2>{title}</h2><div class="maps">{shown}</div></section>'
     return sections
 
 
-def _heat_map(entry: Labelled, judged: Judged, found: Evaluated, limit: float) -> str:
-    shown = prepare(read_picture(entry), found.bundle.manifest.input)
+def _heat_map(entry: Labelled, judged: Judged, found: Evaluated, limit: float, finder: Finder | None) -> str:
+    shown, spec = read_picture(entry), found.bundle.manifest.input
+    if judged.is_found:
+        shown = cut(prepare(shown, spec, finder), content_box(spec))
     scale = THUMB / max(shown.shape[:2])
     picture = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    verdict = "rejected" if judged.score > limit else "passed"
-    is_wrong = (judged.score > limit) == judged.is_good
-    text = f"{escape(judged.label)} &middot; {judged.score:.3g} &middot; <em>{verdict}</em>"
+    has_passed = bool(passes(judged.score, limit))
+    is_wrong = has_passed != judged.is_good
+    score = f"{judged.score:.3g}" if judged.is_found else "part not found"
+    text = f"{escape(judged.label)} &middot; {score} &middot; <em>{'passed' if has_passed else 'rejected'}</em>"
     images = "".join(
         f'<img alt="{what}" src="{_data_url(image)}">'
         for what, image in (("picture", _outlined(picture, judged)), ("heat map", _heated(picture, judged, found)))

@@ -21,7 +21,7 @@ def case_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--category", default="")
     parser.add_argument("--split", default="")
     parser.add_argument("--role", default="", help="dev, final; default: every test picture")
-    parser.add_argument("--input", dest="mode", default="", help="mvtec3d: rgb or depth")
+    parser.add_argument("--input", dest="mode", default="", help="mvtec3d: rgb, depth or both")
     parser.add_argument("--limit", type=int, default=0, help="only so many pictures, to try it out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--reason", default="", help="why final pictures are looked at; goes into final_runs.jsonl")

@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from engines.datasets.depth import DepthLimits, depth_picture, read_xyz
+from engines.datasets.depth import DepthLimits, depth_picture, read_xyz, with_brightness
 from engines.errors import ImageError
 from engines.image import SUFFIXES, Image, read_image
 from engines.scoring import Mask
@@ -33,6 +33,7 @@ class Labelled:
         mask: picture of the defect; None for a good part (no position is defective) and where it is unknown.
         mask_above: mask values above this are defective.
         depth: None: `path` is a picture; otherwise an xyz file, made a picture within these limits.
+        colours: with depth: the part's picture in colours, whose brightness goes with the depth; None: depth alone.
     """
 
     path: Path
@@ -43,6 +44,7 @@ class Labelled:
     mask: Path | None = None
     mask_above: int = 0
     depth: DepthLimits | None = None
+    colours: Path | None = None
 
     @property
     def is_good(self) -> bool:
@@ -59,9 +61,19 @@ def read_picture(entry: Labelled) -> Image:
     """The picture (H, W, 3) BGR uint8.
 
     Raises:
-        ImageError: the file is missing or not of its kind.
+        ImageError: a file is missing or not of its kind, or colours and depth are of different sizes.
     """
-    return read_image(entry.path) if entry.depth is None else depth_picture(read_xyz(entry.path), entry.depth)
+    if entry.depth is None:
+        return read_image(entry.path)
+    depth = depth_picture(read_xyz(entry.path), entry.depth)
+    if entry.colours is None:
+        return depth
+    colours = read_image(entry.colours)
+    if colours.shape != depth.shape:
+        raise ImageError(
+            f"{entry.colours} is {colours.shape[:2]}, {entry.path} {depth.shape[:2]}; restore the data set"
+        )
+    return with_brightness(depth, colours)
 
 
 def read_mask(entry: Labelled, shape: tuple[int, int]) -> Mask | None:
@@ -86,7 +98,7 @@ def read_mask(entry: Labelled, shape: tuple[int, int]) -> Mask | None:
 
 
 def write_pictures(entries: Sequence[Labelled], folder: Path) -> list[Labelled]:
-    """Depth pictures as PNG files below `folder`, for what takes paths; other pictures stay where they are.
+    """Pictures made from xyz files as PNG below `folder`, for what takes paths; others stay where they are.
 
     Raises:
         ImageError: a picture can't be read or written.
@@ -100,7 +112,7 @@ def write_pictures(entries: Sequence[Labelled], folder: Path) -> list[Labelled]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not cv2.imwrite(str(path), read_picture(entry)):
             raise ImageError(f"cannot write {path}; check its folder")
-        written.append(dataclasses.replace(entry, path=path, depth=None))
+        written.append(dataclasses.replace(entry, path=path, depth=None, colours=None))
     return written
 
 

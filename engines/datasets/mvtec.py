@@ -52,10 +52,11 @@ def read_mvtec3d(root: Path, category: str = "", mode: str = "rgb") -> list[Labe
     """Pictures of one category of MVTec 3D-AD.
 
     Args:
-        mode: "rgb"; or "depth": the xyz files, scaled by limits learnt from the training parts.
+        mode: "rgb"; "depth": the xyz files, scaled by limits learnt from the training parts; or "both": that depth and
+            the brightness of the rgb picture in one, see `with_brightness`.
 
     Raises:
-        ImageError: another layout; in depth mode also an xyz file that can't be read.
+        ImageError: another layout; with depth also an xyz file that can't be read.
     """
     folder = find_category(root, category, "train/good/rgb")
     entries = []
@@ -69,6 +70,7 @@ def read_mvtec3d(root: Path, category: str = "", mode: str = "rgb") -> list[Labe
                     f"{split}/{kind.name}/{path.stem}",
                     split,
                     mask=None if kind.name == GOOD else _existing(kind / "gt" / f"{path.stem}.png"),
+                    colours=path if mode == "both" else None,
                 )
                 for path in pictures_in(kind / "rgb")
             ]

@@ -46,7 +46,7 @@ READERS: dict[str, Reader] = {
     "mvtec3d": Reader(
         lambda source: read_mvtec3d(source.root, source.category, source.mode),
         has_categories=True,
-        modes=("rgb", "depth"),
+        modes=("rgb", "depth", "both"),
     ),
     "visa": Reader(lambda source: read_visa(source.root, source.category), has_categories=True),
     "magnetic_tile": Reader(lambda source: read_magnetic_tile(source.root, source.split), splits=("tile", "image")),

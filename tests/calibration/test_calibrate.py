@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import msgspec
+import numpy as np
 import pytest
 
 from calibration.calibrate import calibrate
@@ -14,8 +15,9 @@ from calibration.errors import SampleError
 from calibration.samples import Sample, list_samples
 from engines.bundle import Bundle
 from engines.detector import Detector, open_detector
-from engines.errors import ImageError
-from engines.image import fingerprint, read_image
+from engines.errors import ImageError, PartNotFound
+from engines.image import Locate, fingerprint, read_image
+from engines.locate import cut_template
 from inspector.cameras.synthetic import draw_part
 
 
@@ -54,6 +56,22 @@ def test_a_picture_that_comes_twice_counts_once(tiny_bundle: Bundle, samples: li
     made = calibrate("ring", [*samples, *samples[:3]], open_detector(tiny_bundle, "onnxruntime", 1), 0.2, 0.95)
     assert made.recipe.evidence.pictures == 20
     assert len(made.refused) == 3
+
+
+def test_a_picture_of_another_size_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    cv2.imwrite(str(samples[3].path), draw_part(3, 3, False, 80))
+    with pytest.raises(ImageError, match=r"03\.png: frame of \(80, 80\) px"):
+        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), 0.2, 0.95)
+
+
+def test_a_picture_without_the_part_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    template, box = cut_template(draw_part(3, 0, False, 64), None)
+    spec = msgspec.structs.replace(tiny_bundle.manifest.input, region=box, locate=Locate(box, 0.5))
+    manifest = msgspec.structs.replace(tiny_bundle.manifest, input=spec)
+    bundle = dataclasses.replace(tiny_bundle, manifest=manifest, template=template)
+    cv2.imwrite(str(samples[3].path), np.full((64, 64, 3), 38, np.uint8))
+    with pytest.raises(PartNotFound, match=r"03\.png: the likeness"):
+        calibrate("ring", samples, open_detector(bundle, "onnxruntime", 1), 0.2, 0.95)
 
 
 def test_an_unreadable_picture_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:

@@ -64,6 +64,10 @@ def test_a_located_part_is_seen_alike_wherever_it_lies_and_its_absence_is_named(
     frames[1][70:310, 60:300] = np.rot90(draw_part(3, 0, False, 240))
     here, there = (detector.detect(frame).maps[0] for frame in frames)
     assert np.abs(here - there).mean() < 2
+    pose = detector.find(frames[1])
+    assert pose is not None
+    assert abs(pose.angle_deg + 90) < 0.5
+    assert open_detector(tiny_bundle, "onnxruntime", 1).find(frames[1]) is None
     with pytest.raises(PartNotFound):
         detector.detect(np.full((320, 320, 3), 38, np.uint8))
     with pytest.raises(ImageError, match="template is missing"):

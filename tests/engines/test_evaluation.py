@@ -147,6 +147,30 @@ def test_kinds_are_held_against_all_good_pictures() -> None:
     assert (found.n_good, found.n_defective, found.n_parts) == (200, 5, 205)
 
 
+def test_a_part_that_is_not_found_is_ejected_at_any_threshold() -> None:
+    good = [Judged(float(value), "good", str(value), None, None) for value in range(100)]
+    missing = [Judged(np.inf, "crack", f"m{number}", None, None) for number in range(2)]
+    cracks = [Judged(value, "crack", f"c{value}", None, None) for value in (50.0, 200.0)]
+    found = evaluate([*good, *missing, *cracks], resamples=20)
+    as_high = evaluate([*good, *(dataclasses.replace(e, score=1e9) for e in missing), *cracks], resamples=20)
+    assert found == as_high
+    assert found.missed[0.01].value == 0.25
+
+
+def test_where_more_good_parts_are_not_found_than_may_be_rejected_every_found_defect_counts_as_missed() -> None:
+    good = [Judged(float(value), "good", str(value), None, None) for value in range(98)]
+    missing = [Judged(np.inf, label, label, None, None) for label in ("good", "crack")]
+    cracks = [Judged(1000.0, "crack", f"c{number}", None, None) for number in range(3)]
+    found = evaluate([*good, *missing, *cracks], resamples=20)
+    assert found.thresholds[0.005] == np.inf
+    assert found.missed[0.005].value == 0.75
+    assert found.thresholds[0.02] == 97.0
+    assert found.missed[0.02].value == 0.0
+    assert found.image_auroc.value == pytest.approx((4 * 98 + 0.5) / (99 * 4))
+    tied = evaluate([*good, *(dataclasses.replace(e, score=1e9) for e in missing), *cracks], resamples=20)
+    assert (found.image_auroc, found.image_ap, found.f1_max) == (tied.image_auroc, tied.image_ap, tied.f1_max)
+
+
 def test_intervals_are_wider_when_pictures_share_parts() -> None:
     rng = np.random.default_rng(0)
     good, bad = np.repeat(rng.normal(0, 1, 20), 10), np.repeat(rng.normal(1, 1, 20), 10)
@@ -199,6 +223,9 @@ def test_what_can_not_be_evaluated_is_named() -> None:
         evaluate([entry for entry in judged if entry.is_good])
     with pytest.raises(EvaluationError, match=r"picture 0 .* has score nan"):
         evaluate([dataclasses.replace(judged[0], score=float("nan")), *judged[1:]])
+    for score in (np.nan, -np.inf, np.inf):  # this one has a map, so that its part was found
+        with pytest.raises(EvaluationError, match=f"has score {score}"):
+            evaluate([dataclasses.replace(judged[0], score=score), *judged[1:]])
     with pytest.raises(EvaluationError, match="not finite"):
         evaluate([dataclasses.replace(judged[0], map=judged[0].map + np.float32(np.inf)), *judged[1:]])
     with pytest.raises(EvaluationError, match="resize the mask"):

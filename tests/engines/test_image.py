@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from engines.errors import ImageError
 from engines.image import (
+    Fit,
     Image,
     InputSpec,
     Locate,
@@ -20,6 +21,7 @@ from engines.image import (
     fingerprint,
     list_images,
     prepare,
+    prepare_mask,
     read_image,
 )
 
@@ -124,3 +126,24 @@ def test_a_part_that_must_be_located_is_never_looked_at_where_it_lies() -> None:
     spec = InputSpec(32, 32, region=(0, 0, 8, 8), locate=Locate((0, 0, 8, 8), 0.5))
     with pytest.raises(ImageError, match="must be located"):
         prepare(picture(), spec)
+    with pytest.raises(ImageError, match="must be located"):
+        prepare_mask(np.ones((40, 60), np.bool_), spec)
+
+
+def test_a_mask_that_touches_the_border_does_not_go_on_beside_a_letterboxed_region() -> None:
+    spec = InputSpec(60, 60, (60, 30), fit="letterbox")
+    boxed = prepare_mask(np.ones((30, 60), np.bool_), spec)
+    assert (boxed[15:45] == 255).all()
+    assert not boxed[:15].any()
+    assert not boxed[45:].any()
+
+
+@given(st.integers(8, 90), st.integers(8, 90), st.sampled_from(("stretch", "letterbox")), st.integers(0, 999))
+def test_a_mask_takes_the_way_of_its_picture(width: int, height: int, fit: Fit, seed: int) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < 0.3
+    painted = np.repeat(mask[..., None] * np.uint8(255), 3, axis=2)
+    region = (width // 4, height // 4, width // 2, height // 2)
+    spec = InputSpec(64, 64, (width, height), region, fit, tiling=Tiling((96, 64), (0, 32), (0,)))
+    x, y, wide, high = content_box(spec)
+    inside = np.s_[y : y + high, x : x + wide]
+    assert (prepare_mask(mask, spec)[inside] == prepare(painted, spec)[..., 0][inside]).all()

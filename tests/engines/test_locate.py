@@ -108,7 +108,7 @@ def test_other_parts_of_the_belt_are_found_by_the_one_that_was_taught_defective_
 def test_a_rectified_part_looks_as_it_was_taught() -> None:
     picture, box, locator = taught("textured plate")
     frame, _ = lay(picture, 77, 300.3, 222.8)
-    upright = locator.rectify(frame, box).astype(float)
+    upright = locator.find(frame).rectify(frame, box, cv2.BORDER_REPLICATE).astype(float)
     expected = picture[box[1] : box[1] + box[3], box[0] : box[0] + box[2]].astype(float)
     assert upright.shape == expected.shape
     assert np.abs(upright - expected)[6:-6, 6:-6].mean() < 4  # interpolated twice
@@ -120,8 +120,9 @@ def test_what_lies_outside_the_frame_repeats_its_edge() -> None:
     picture, box, locator = taught("notched ring")
     frame, _ = lay(picture, 0, 100, 240)
     wide = (box[0] - 60, box[1], box[2] + 60, box[3])
-    upright = locator.rectify(frame, wide)
-    assert (upright[:, :20] == BACKGROUND).all()
+    pose = locator.find(frame)
+    assert (pose.rectify(frame, wide, cv2.BORDER_REPLICATE)[:, :20] == BACKGROUND).all()
+    assert (pose.rectify(frame, wide, cv2.BORDER_CONSTANT)[:, :20] == 0).all()
 
 
 @pytest.mark.parametrize(

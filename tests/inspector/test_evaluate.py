@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,8 +20,12 @@ from engines.datasets.labelled import Labelled
 from engines.datasets.table import read_dataset
 from engines.detector import open_detector
 from engines.errors import EvaluationError, ImageError
-from engines.image import InputSpec, fingerprint, read_image
-from engines.scoring import score
+from engines.evaluation import evaluate
+from engines.image import InputSpec, Locate, Pose, Tiling, fingerprint, prepare, read_image
+from engines.locate import cut_template
+from engines.scoring import Scoring, score
+from engines.tiling import layout
+from engines.view import open_locator
 from inspector.cameras.synthetic import draw_part
 from inspector.errors import ConfigError
 from inspector.evaluate import GRID, Evaluated, evaluate_product, judge_pictures, mask_on_grid, named_figures
@@ -134,6 +140,129 @@ def test_a_mask_takes_the_way_of_the_picture() -> None:
     assert not on_region[128:].any()
 
 
+def scoring_of(spec: InputSpec) -> Scoring:
+    """Statistics that leave the tiny model's maps as they are."""
+    zero, one = np.asarray(0, np.float32), np.asarray(1, np.float32)
+    return Scoring("level", (zero,) * 3, (one,) * 3, pixel_limit=100.0, layout=layout(spec))
+
+
+@pytest.mark.parametrize(
+    ("size", "place", "tiles", "grid"),
+    [
+        ((96, 128), (60, 40), Tiling((96, 128), (0, 32), (0, 32, 64)), (256, 256)),
+        ((1088, 64), (900, 20), Tiling((1088, 64), tuple(range(0, 1088, 64)), (0,)), (256, 272)),
+        ((64, 32), (0, 0), None, (256, 256)),
+        ((30, 60), (12, 44), None, (256, 256)),
+    ],
+    ids=["tiles", "tiles whose map is finer than the grid", "letterbox, in a corner", "letterbox, at the bottom"],
+)
+def test_map_and_mask_meet_on_the_grid_over_the_region(
+    tiny_bundle: Bundle, tmp_path: Path, size: tuple[int, int], place: tuple[int, int], tiles: Tiling | None,
+    grid: tuple[int, int],
+) -> None:  # fmt: skip
+    spec = InputSpec(64, 64, size, fit="letterbox", tiling=tiles)
+    levels = [(spec.canvas[1] // stride, spec.canvas[0] // stride) for stride in (4, 8, 16)]
+    manifest = msgspec.structs.replace(tiny_bundle.manifest, input=spec, levels=levels)
+    frame, mask = np.full((size[1], size[0], 3), 150, np.uint8), np.zeros((size[1], size[0]), np.uint8)
+    defect = np.s_[place[1] : place[1] + 16, place[0] : place[0] + 16]
+    frame[defect], mask[defect] = 0, 255
+    write(tmp_path / "a.png", frame)
+    write(tmp_path / "mask.png", mask)
+    entry = Labelled(tmp_path / "a.png", "dent", "a", "test", mask=tmp_path / "mask.png")
+    detector = open_detector(dataclasses.replace(tiny_bundle, manifest=manifest), "onnxruntime", 1)
+    (judged,) = judge_pictures(detector, scoring_of(spec), [entry])
+    detector.close()
+    assert judged.map is not None
+    assert judged.mask is not None
+    assert judged.map.shape == judged.mask.shape == grid
+    assert (judged.mask == (cv2.resize(mask, grid[::-1], interpolation=cv2.INTER_AREA) >= 128)).mean() > 0.985
+    seen, known = (np.argwhere(level).mean(0) for level in (judged.map > judged.map.max() / 2, judged.mask))
+    assert np.abs(seen - known).max() < 6  # a position of the model is 4 to 16 cells
+
+
+def blotted(number: int, place: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A freely turned part in a frame of 320 px with a blue blot, and the blot's mask; the blot moves with the part."""
+    frame = draw_part(5, number, False, 320, free_pose=True)
+    mask = np.zeros((320, 320), np.uint8)
+    cv2.circle(mask, place, 9, 255, -1)
+    frame[mask > 0] = (255, 0, 0)
+    return frame, mask
+
+
+def locating(bundle: Bundle, side: int = 64) -> tuple[Bundle, InputSpec]:
+    """The bundle for parts that are found wherever they lie in frames of 320 px."""
+    template, box = cut_template(draw_part(3, 0, False, 320), None)
+    spec = InputSpec(side, side, (320, 320), box, locate=Locate(box, 0.5))
+    manifest = msgspec.structs.replace(bundle.manifest, input=spec)
+    return dataclasses.replace(bundle, manifest=manifest, template=template), spec
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_a_mask_lands_where_the_defect_of_a_located_part_is(tiny_bundle: Bundle, number: int) -> None:
+    bundle, spec = locating(tiny_bundle, 256)
+    locator = open_locator(spec, bundle.template)
+    assert locator is not None
+    frame, mask = blotted(number, (160 + 11 * number, 72))
+    canvas = prepare(frame, spec, locator).astype(int)
+    on_grid = mask_on_grid(mask > 0, spec, locator.find(frame))
+    assert on_grid is not None
+    blue = canvas[..., 0] - canvas[..., 2] > 100
+    assert np.abs(np.argwhere(on_grid).mean(0) - np.argwhere(blue).mean(0)).max() < 1
+    assert (on_grid != blue).sum() < 60  # of 250; at most about one cell along the blot's rim
+
+
+def test_outside_the_frame_of_a_located_part_nothing_is_defective(tiny_bundle: Bundle) -> None:
+    _, spec = locating(tiny_bundle)
+    spec = msgspec.structs.replace(spec, region=(-40, 0, 320, 320))
+    on_grid = mask_on_grid(np.ones((320, 320), np.bool_), spec, Pose(np.eye(2, 3), 0.0, 1.0))
+    assert on_grid is not None
+    assert not on_grid[:, :31].any()
+    assert on_grid[:, 33:].all()
+
+
+def test_the_mask_of_a_located_part_goes_by_the_pose_of_its_picture(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    bundle, spec = locating(tiny_bundle)
+    frame, mask = blotted(2, (182, 72))
+    write(tmp_path / "a.png", frame)
+    write(tmp_path / "mask.png", mask)
+    entry = Labelled(tmp_path / "a.png", "blot", "a", "test", mask=tmp_path / "mask.png")
+    detector = open_detector(bundle, "onnxruntime", 1)
+    (judged,) = judge_pictures(detector, bundle.scoring, [entry])
+    expected = mask_on_grid(mask > 0, spec, detector.find(frame))
+    detector.close()
+    assert judged.mask is not None
+    assert (judged.mask == expected).all()
+    assert judged.mask.any()
+
+
+@pytest.fixture
+def loose(tmp_path: Path, tiny_bundle: Bundle) -> Evaluated:
+    """Freely turned parts, judged by a product that locates them; of each kind one frame is empty."""
+    root = tmp_path / "loose"
+    write(root / "train" / "good" / "000.png", draw_part(5, 90, False, 320, free_pose=True))
+    for number in range(4):
+        write(root / "test" / "good" / f"{number}.png", draw_part(5, 20 + number, False, 320, free_pose=True))
+        frame, mask = blotted(number, (160, 72))
+        write(root / "test" / "blot" / f"{number}.png", frame)
+        write(root / "ground_truth" / "blot" / f"{number}_mask.png", mask)
+    for kind in ("good", "blot"):
+        write(root / "test" / kind / "1.png", np.full((320, 320, 3), 38, np.uint8))
+    bundle, _ = locating(tiny_bundle)
+    product = Product("ring", tmp_path / "data" / "products" / "ring")
+    save_bundle(product.bundles, bundle.manifest, bundle.model, bundle.scoring, bundle.template)
+    return evaluate_product(product, read_dataset("mvtec", root), "onnxruntime")
+
+
+def test_a_picture_without_the_part_counts_as_ejected_and_is_named(loose: Evaluated) -> None:
+    assert [path.name for path in loose.not_found] == ["1.png", "1.png"]
+    lost = [entry for entry in loose.judged if not entry.is_found]
+    assert all(entry.score == np.inf and entry.map is None and entry.mask is None for entry in lost)
+    facts = loose.evaluation
+    assert (facts.n_good, facts.n_defective) == (4, 4)
+    assert facts.missed[0.01].value == 0.75  # a good part is ejected whatever the limit: it saves no other defect
+    assert facts.aupro is not None
+
+
 @pytest.mark.parametrize("side", [300, 400, 600, 1500])
 def test_a_single_defective_pixel_is_not_lost(side: int) -> None:
     for position in range(0, side, max(37, side // 12)):
@@ -209,6 +338,19 @@ def test_the_page_says_what_was_judged_and_by_what(found: Evaluated) -> None:
 def test_the_page_does_without_masks(found: Evaluated) -> None:
     bare = replace(found, evaluation=replace(found.evaluation, pixel_auroc=None, aupro=None))
     assert evaluation_page("ring", bare, {}).count("no masks known") == 2
+
+
+def test_the_page_names_pictures_without_the_part(loose: Evaluated) -> None:
+    page = evaluation_page("ring", loose, {})
+    assert "2 without the part: the line ejects them" in page
+    assert page.count("part not found &middot; <em>rejected</em>") == 3  # the defective one is worst and best
+    assert "nan" not in re.sub('base64,[^"]*', "", page)
+
+
+def test_a_page_of_nothing_but_lost_parts_can_be_drawn(found: Evaluated) -> None:
+    lost = [replace(entry, score=np.inf, map=None) for entry in found.judged]
+    page = evaluation_page("ring", replace(found, judged=lost, evaluation=evaluate(lost)), {})
+    assert "nan" not in re.sub('base64,[^"]*', "", page)
 
 
 def test_scores_that_are_all_the_same_still_give_a_page(found: Evaluated) -> None:

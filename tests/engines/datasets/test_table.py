@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from engines.datasets.labelled import Labelled, read_mask, read_picture
+from engines.datasets.labelled import Labelled, read_mask, read_picture, write_pictures
 from engines.datasets.table import READERS, read_dataset
 from engines.errors import ImageError
 
@@ -168,6 +169,32 @@ def test_mvtec3d_reads_colours_or_depth_with_the_same_labels(draw: Write, write_
     assert limits is not None
     assert limits.high < 2.4  # a hole of depth 2.5 did not move them
     assert np.median(hole - train) == pytest.approx(255 * 0.5 / (limits.high - limits.low), abs=1)
+
+
+def test_mvtec3d_reads_brightness_and_depth_of_a_part_in_one_picture(
+    draw: Write, write_tiff: Write, tmp_path: Path
+) -> None:
+    mvtec3d(draw, write_tiff)
+    colours, depths, both = (
+        by_part(read_dataset("mvtec3d", tmp_path, "bagel", mode=mode)) for mode in ("rgb", "depth", "both")
+    )
+    assert both.keys() == depths.keys()
+    cv2.imwrite(str(colours["test/hole/000"].path), np.full((8, 10, 3), (200, 0, 0), np.uint8))
+    for part, green in (("train/good/000", 50), ("test/hole/000", 23)):  # brightness of blue 200 is 0.114 x 200
+        seen, depth = read_picture(both[part]), read_picture(depths[part])
+        assert (seen[..., 1] == green).all()
+        assert (seen[..., [0, 2]] == depth[..., [0, 2]]).all()
+        assert (both[part].depth, both[part].mask) == (depths[part].depth, colours[part].mask)
+    (written,) = write_pictures([both["test/hole/000"]], tmp_path / "made")
+    assert (read_picture(written) == read_picture(both["test/hole/000"])).all()
+
+
+def test_brightness_and_depth_of_different_sizes_are_refused(draw: Write, write_tiff: Write, tmp_path: Path) -> None:
+    mvtec3d(draw, write_tiff)
+    entries = by_part(read_dataset("mvtec3d", tmp_path, "bagel", mode="both"))
+    cv2.imwrite(str(tmp_path / "bagel/test/hole/rgb/000.png"), np.zeros((9, 10, 3), np.uint8))
+    with pytest.raises(ImageError, match=r"000\.png is \(9, 10\), .*000\.tiff \(8, 10\)"):
+        read_picture(entries["test/hole/000"])
 
 
 # -- VisA ----------------------------------------------------------------------------------------------------------
