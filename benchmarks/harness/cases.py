@@ -137,11 +137,12 @@ def draw_painted(folder: Path) -> list[Labelled]:
     for number in range(PAINTED_TRAIN + PAINTED_TEST):
         clean = draw_part(PAINTED_SEED, number, defective=False, size=256, free_pose=True)
         is_test, is_bad = number >= PAINTED_TRAIN, number >= PAINTED_TRAIN and number % 2 == 1
-        picture = paint_defect(clean, rng) if is_bad else clean
+        other = draw_part(PAINTED_SEED, number + 1, defective=False, size=256, free_pose=True)
+        picture, marked = paint_defect(clean, other, rng) if is_bad else (clean, None)
         path, mask = folder / f"{number:04d}.png", folder / f"{number:04d}-mask.png" if is_bad else None
         cv2.imwrite(str(path), picture)
-        if mask:
-            cv2.imwrite(str(mask), np.where((picture != clean).any(-1), 255, 0).astype(np.uint8))
+        if mask and marked is not None:
+            cv2.imwrite(str(mask), marked.astype(np.uint8) * 255)
         split, label = "test" if is_test else "train", "painted" if is_bad else "good"
         entries.append(Labelled(path, label, path.stem, split, "dev" if is_test else "", mask))
     return entries
