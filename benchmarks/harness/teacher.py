@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
 from engines.dskd.backbones import teacher_spec
 from engines.dskd.train import TrainingConfig
+from engines.dskd.weights import packaged_file
 from engines.errors import TrainingError
 
 TIMM_NAMES = {f"efficientnet_lite{size}": f"tf_efficientnet_lite{size}" for size in (0, 1, 2)}
@@ -35,7 +35,6 @@ def default_teacher() -> SharedTeacher:
     """
     name = TrainingConfig().teacher
     spec = teacher_spec(name)
-    found = importlib.util.find_spec(spec.weights_package) if spec.weights_package else None
-    if name not in TIMM_NAMES or found is None or found.origin is None:
+    if name not in TIMM_NAMES or spec.package is None:
         raise TrainingError(f"peers can't share the teacher {name!r}: they need one of {', '.join(TIMM_NAMES)}")
-    return SharedTeacher(name, sorted(Path(found.origin).parent.rglob("*.pth"))[0], spec.mean, spec.std)
+    return SharedTeacher(name, packaged_file(spec.package), spec.normalisation.mean, spec.normalisation.std)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from peers.backbone import LITE0_REPEATS, timm_names
 
-from engines.dskd.backbones import EfficientNetLite0
+from engines.dskd.backbones import teacher_spec
 
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 # timm 1.0's tf_efficientnet_lite0, features only: stem, then stages of blocks; the first stage has no expansion.
@@ -42,7 +42,7 @@ def test_packaged_weights_fill_every_parameter_of_timms_network() -> None:
 
 
 def test_our_teacher_is_timms_network_up_to_stride_16() -> None:
-    found = timm_names(EfficientNetLite0().state_dict())
+    found = timm_names(teacher_spec("efficientnet_lite0").build((4, 8, 16)).state_dict())
     assert set(found.values()) == timm_state(stages=5)
     assert len(set(found.values())) == len(found)
 
