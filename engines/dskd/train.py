@@ -38,7 +38,6 @@ from engines.dskd.network import Dskd
 from engines.dskd.students import Levels
 from engines.errors import TrainingError
 
-HEAD_RATE = 1.0
 TRIAL_STEPS = 4  # measured on a copy to plan by time; the first, which allocates, is not counted
 
 
@@ -227,13 +226,10 @@ def build(config: TrainingConfig) -> Dskd:
 
 def begin(network: Dskd, config: TrainingConfig, steps: int) -> TrainingState:
     """The state before the first step: AdamW under a one-cycle schedule (Smith & Topin, arXiv 1708.07120)."""
-    students = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("segmentation")]
-    head = [] if network.segmentation is None else list(network.segmentation.parameters())
-    rates = [config.learning_rate, HEAD_RATE * config.learning_rate][: 2 if head else 1]
-    groups = [{"params": parameters, "lr": rate} for parameters, rate in zip((students, head), rates)]
-    optimiser = torch.optim.AdamW(groups, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps)
+    students = [p for p in network.parameters() if p.requires_grad]
     device = students[0].device
+    optimiser = torch.optim.AdamW(students, lr=config.learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps)
     scaler = torch.amp.GradScaler(device.type, enabled=needs_loss_scale(device))
     return TrainingState(network, optimiser, schedule, scaler, steps)
 
