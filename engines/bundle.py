@@ -30,7 +30,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     Attributes:
         input: everything between a frame and the model.
-        levels: (height, width) of each raw map of a part, stitched, fine to coarse.
+        levels: (height, width) of each raw map of a part, stitched: scored levels fine to coarse, then the head's.
         fit, select: fingerprints of the pictures in these roles.
         files: sha256 by file name.
     """

@@ -68,10 +68,10 @@ class Detector:
         return None if self._locator is None else self._locator.find(image)
 
     def warm_up(self) -> None:
-        """Run a few inferences so that the first part is as fast as the rest."""
-        blank = np.zeros((self._spec.height, self._spec.width, 3), np.uint8)
+        """Run a few inferences, tiles and all, so that the first part is as fast as the rest."""
+        blank = np.zeros((self._spec.canvas[1], self._spec.canvas[0], 3), np.uint8)
         for _ in range(WARM_UPS):
-            self._runtime.infer(blank)
+            infer(self._runtime, blank, self._spec)
 
     def close(self) -> None:
         """Release the runtime; may be called twice."""

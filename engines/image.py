@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import ImageError
+from engines.errors import ImageError, PartNotFound
 
 Image = NDArray[np.uint8]  # (H, W, 3) BGR, 0..255
 
@@ -174,6 +174,8 @@ def prepare(image: Image, spec: InputSpec, finder: Finder | None = None) -> Imag
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ImageError(f"a frame must be (H, W, 3) uint8, got {image.shape} {image.dtype}; check the pixel format")
     pose = finder.find(image) if finder is not None and spec.locate is not None else None
+    if pose is not None:
+        _check_seen(pose, spec, image.shape)
     # A constant would put a step along the region's border that changes with the light and outshines a fault there.
     return _place(image, spec, pose, cv2.BORDER_REPLICATE)
 
@@ -241,6 +243,25 @@ def _place(image: NDArray[np.uint8], spec: InputSpec, pose: Pose | None, border:
     x, y, width, height = content_box(spec)
     right, bottom = spec.canvas[0] - x - width, spec.canvas[1] - y - height
     return np.asarray(cv2.copyMakeBorder(_resize(image, (width, height)), y, bottom, x, right, border), np.uint8)
+
+
+def _check_seen(pose: Pose, spec: InputSpec, shape: tuple[int, ...]) -> None:
+    """Raises: PartNotFound: a region other than the located box reaches out of the frame; the finder checks its own.
+
+    Beyond the frame the edge is repeated, and a repeated edge looks good: nobody has seen what is there.
+    """
+    if spec.region is None or spec.locate is None or spec.region == spec.locate.box:
+        return
+    x, y, width, height = spec.region
+    across, down = np.meshgrid(x + width * SEEN_GRID, y + height * SEEN_GRID)
+    places = pose.to_frame @ np.stack([across.ravel(), down.ravel(), np.ones(across.size)])
+    outside = (places < -1).any(0) | (places[0] > shape[1]) | (places[1] > shape[0])
+    if outside.mean() > UNSEEN:
+        raise PartNotFound(f"{outside.mean():.0%} of the region lies outside the frame; trigger so that it is whole")
+
+
+SEEN_GRID = (np.arange(24) + 0.5) / 24
+UNSEEN = 0.02  # share of the region that may lie outside the frame
 
 
 def _resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -28,15 +28,15 @@ Matrix = NDArray[np.float64]  # (2, 3) affine
 Point = tuple[float, float]
 
 COARSE, FINE = 28, 128  # px; the template's longest side is at most this in the two searches
-TURNS = 12  # rotations of the coarse search: 20 degrees apart move a rim of 12 px radius by 2 px to either side
+TURNS = 12  # rotations of the coarse search: 30 degrees apart move a rim of 12 px radius by 3 px to either side
 ANGLES, RADII = 360, 48  # size of a polar picture
 PICKS = 6  # rotations that are refined: as many as there are holes in a usual flange
 PLACES = 2  # that are tried before a part counts as not found
 ROUNDS = 4  # of one refinement
 APART = 8  # degrees between two of them
-COARSE_BLUR = 1.5  # px in the coarse search, where the nearest rotation is up to 10 degrees off
+COARSE_BLUR = 1.5  # px in the coarse search, where the nearest rotation is up to 15 degrees off
 BLUR = 1.0  # px at half the fine search's size: what a refinement that starts 3 fine px away needs to find home
-HIDDEN = 0.02  # share of the part's edges that may lie outside the frame: more of it could be missing unseen
+HIDDEN = 0.02  # share of the part's area that may lie outside the frame: what lies there is not inspected
 MIN_SCORE = 0.5  # empty belts and other shapes score up to 0.2, a bare outline of the right size 0.6, parts 0.95
 MARGIN = 0.04  # of the part's side; left around it where the box is found by itself
 FAINT = 0.5  # grey levels; deviation of edges below which a place counts as empty
@@ -70,8 +70,9 @@ class Locator:
         self._sharp = _Template(sharp, self._centre)
         self._blurred = _Template(_halved(sharp), (self._centre[0] / 2, self._centre[1] / 2))
         self._polar = np.conj(np.fft.rfft(self._unrolled(sharp, self._centre), axis=0))
-        self._turned = _turned(_blur(_edges(_shrink(small, self._coarse)), COARSE_BLUR))
-        self._rim = _rim(sharp)
+        pivot = _shrunk(self._centre, self._coarse)  # the same point in both searches, or the second starts elsewhere
+        self._turned = _turned(_blur(_edges(_shrink(small, self._coarse)), COARSE_BLUR), pivot)
+        self._body = _body(sharp)
 
     def find(self, frame: Image) -> Pose:
         """Where the part lies in a frame (H, W, 3) BGR.
@@ -137,7 +138,7 @@ class Locator:
         return np.asarray(weighted, np.float32)
 
     def _check_whole(self, centre: Point, angle: float, shape: tuple[int, ...]) -> None:
-        x, y = _rotation(angle) @ (self._rim - self._centre).T + np.asarray(centre)[:, None]
+        x, y = _rotation(angle) @ (self._body - self._centre).T + np.asarray(centre)[:, None]
         outside = (x < -0.5) | (y < -0.5) | (x > shape[1] - 0.5) | (y > shape[0] - 0.5)
         if outside.mean() > HIDDEN:
             raise PartNotFound(f"{outside.mean():.0%} of the part lies outside the frame; trigger so that it is whole")
@@ -215,9 +216,7 @@ def decode_template(data: bytes) -> Grey:
 
 def _part_box(grey: Grey) -> Box:
     factor = math.ceil(max(grey.shape) / (2 * FINE))
-    edges = _edges(_shrink(grey, factor))
-    # Edges of a tenth of the strongest belong to the part; noise and the belt's own texture are weaker.
-    rows, columns = np.nonzero(edges > max(FLAT, 0.1 * float(edges.max())))
+    rows, columns = np.nonzero(_is_part(_edges(_shrink(grey, factor))))
     if rows.size == 0:
         raise ImageError("the picture shows no part; give one with a part on a plain belt, or the box around it")
     margin = math.ceil(MARGIN * factor * max(np.ptp(rows), np.ptp(columns)))
@@ -262,15 +261,22 @@ def _pivot(edges: Edges) -> Point:
     return (edges.shape[1] - 1 + shift_x) / 2, (edges.shape[0] - 1 + shift_y) / 2
 
 
-def _rim(edges: Edges) -> NDArray[np.float64]:
-    """(N, 2) x, y of the strong edges."""
-    rows, columns = np.nonzero(edges > 0.3 * float(edges.max()))
+def _body(edges: Edges) -> NDArray[np.float64]:
+    """(N, 2) x, y of all pixels within the convex hull of the part's edges: what must be seen of it."""
+    mask = np.zeros(edges.shape, np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(cv2.findNonZero(_is_part(edges).astype(np.uint8))), 1)
+    rows, columns = np.nonzero(mask)
     return np.stack([columns, rows], 1).astype(np.float64)
 
 
-def _turned(edges: Edges) -> list[Edges]:
-    """The template in `TURNS` rotations about its pivot, mean 0 and length 1, on squares that hold it at any angle."""
-    centre = np.asarray(_pivot(edges))
+def _is_part(edges: Edges) -> NDArray[np.bool_]:
+    """Edges of a tenth of the strongest belong to the part; noise and the belt's own texture are weaker."""
+    return edges > max(FLAT, 0.1 * float(edges.max()))
+
+
+def _turned(edges: Edges, pivot: Point) -> list[Edges]:
+    """The template in `TURNS` rotations about a pivot, mean 0 and length 1, on squares that hold it at any angle."""
+    centre = np.asarray(pivot)
     corners = np.array([[x, y] for x in (0, edges.shape[1] - 1) for y in (0, edges.shape[0] - 1)])
     reach = math.ceil(float(np.linalg.norm(corners - centre, axis=1).max()))
     turned = []
@@ -307,6 +313,11 @@ def _wrapped(angle: float) -> float:
 def _enlarged(place: Point, factor: int) -> Point:
     """A place in a shrunk picture, in pixels of the full one."""
     return (place[0] + 0.5) * factor - 0.5, (place[1] + 0.5) * factor - 0.5
+
+
+def _shrunk(place: Point, factor: int) -> Point:
+    """A place in a picture, in pixels of the shrunk one."""
+    return (place[0] + 0.5) / factor - 0.5, (place[1] + 0.5) / factor - 0.5
 
 
 def _peak(row: NDArray[np.float32], index: int) -> float:

@@ -193,7 +193,9 @@ def _position_moments(level: Map, layout: Layout) -> tuple[Map, Map]:
     rows, columns = _smoother(height, height, layout.tile[0]), _smoother(width, width, layout.tile[1])
     mean: Map = rows @ level.mean(0) @ columns.T
     variance = rows @ ((level - mean) ** 2).mean(0) @ columns.T
-    pooled = float(((level - mean) ** 2).mean())
+    beside = padding(layout, level.shape[1:])
+    squares = (level - mean) ** 2
+    pooled = float((squares if beside is None else squares[:, ~beside]).mean())
     shrunk = (count * variance + PRIOR_PICTURES * pooled) / (count + PRIOR_PICTURES)
     return mean, np.sqrt(np.maximum(shrunk, 1e-12)).astype(np.float32)
 

@@ -60,17 +60,19 @@ class Material:
 
     Attributes:
         names: of the test pictures, below the data set's folder.
+        is_published: the published split of Magnetic Tile, which knows no roles: final pictures are among its test.
     """
 
     fit: list[Labelled]
     select: list[Labelled]
     test: list[Labelled]
     names: list[str]
+    is_published: bool = False
 
     @property
     def looks_at_final(self) -> bool:
         """Whether a picture that is kept for figures to report is judged."""
-        return any(entry.role == "final" for entry in self.test)
+        return self.is_published or any(entry.role == "final" for entry in self.test)
 
 
 def complete(case: Case) -> Case:
@@ -102,7 +104,8 @@ def read_case(case: Case, data: Path | None, folder: Path) -> Material:
     roles = split_roles([Sample(entry.path, entry.part) for entry in train], SHARES)
     chosen = {sample.path for sample in roles["select"]}
     parts = ([e for e in train if e.path not in chosen], [e for e in train if e.path in chosen], test)
-    return Material(*(write_pictures(part, folder) for part in parts), names)
+    is_published = case.dataset == "magnetic_tile" and case.split == "image"
+    return Material(*(write_pictures(part, folder) for part in parts), names, is_published)
 
 
 def evenly(entries: Sequence[Labelled], limit: int) -> list[Labelled]:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from engines.defects import paint_defect
 from engines.dskd.features import Pictures, TeacherFeatures, device_of
+from engines.dskd.method import Method
 from engines.dskd.network import Dskd
 from engines.dskd.students import Levels
 
@@ -33,12 +34,17 @@ class Batch:
     painted: int
 
 
+def count_painted(method: Method, pictures: int) -> int:
+    """How many of a step's pictures are shown with a defect."""
+    return round(method.painted * pictures)
+
+
 def show(
     network: Dskd, fit: Pictures, features: TeacherFeatures, index: np.ndarray[tuple[int], np.dtype[np.int64]],
     seed: tuple[int, ...],
 ) -> Batch:  # fmt: skip
     """The batch of the `fit` pictures at `index` (B,), its defects drawn from `seed`."""
-    painted = round(network.method.painted * len(index))
+    painted = count_painted(network.method, len(index))
     pictures, masks = fit[index], np.zeros((len(index), *fit.shape[1:3]), np.bool_)
     for place in range(painted):
         rng = np.random.default_rng((*seed, int(index[place])))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 LOOKS = 10  # at the select parts, at most; each is also a point to go on from after a kill
 LOOK_SHARE = 0.1  # of the training time that the looks may take
-LOOK_PICTURES = 128  # of the select parts, evenly spread: more would not move the mean
+LOOK_PICTURES = 128  # of the select parts, by lot: more would not move the mean
 SAVE_COST = 0.4  # steps that writing a checkpoint takes: 70 MB
 SEE_COST = 0.05  # steps that one picture of a look takes: a forward pass, 28 % of 1/8 step, and reserve
 FEWEST_STEPS = 20  # before that the batch norms' running statistics (momentum 0.1) are still a tenth their start values

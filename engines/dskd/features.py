@@ -17,7 +17,6 @@ Pictures = NDArray[np.uint8]  # (N, H, W, 3) BGR
 # each batch: a run of 1,000 steps looks at 8,000 pictures, and 9,500 of Lite0 fit, so that a larger set is not even
 # seen once. It also leaves no file to clean up, and is what pictures that change from step to step need anyway.
 CACHE_LIMIT_BYTES = 3 * 2**30
-SAMPLE = 1024  # pictures that the statistics of an uncached set are learnt from
 CHUNK = 16  # pictures at a time
 
 
@@ -41,7 +40,7 @@ class TeacherFeatures:
         self._pictures = pictures
         picture_bytes = sum(level[0].numel() * 2 for level in raw_features(network, pictures[:1]))
         self.is_cached = picture_bytes * len(pictures) <= limit_bytes
-        sample = pictures if self.is_cached else pictures[:: -(-len(pictures) // SAMPLE)]
+        sample = pictures if self.is_cached else pictures[spread(len(pictures), max(1, limit_bytes // picture_bytes))]
         raw = _all_features(network, sample)
         moments = [channel_moments(level) for level in raw]
         if learn_scale and network.metric == "l2":
@@ -66,6 +65,14 @@ class TeacherFeatures:
                 tuple(level.to(device_of(self._network)).float() for level in raw)
             )
         return standardised
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many indices of `count` pictures, ascending, by a fixed lot.
+
+    Every k-th would meet the order they come in: with k tiles to a part, the first tile of each and no other.
+    """
+    return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
 def raw_features(network: Dskd, pictures: Pictures) -> Levels:

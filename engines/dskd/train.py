@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.dskd.backbones import load_teacher, teacher_spec
-from engines.dskd.batch import Batch, show
+from engines.dskd.batch import Batch, count_painted, show
 from engines.dskd.budget import FEWEST_STEPS, LOOK_PICTURES, MOST_STEPS, Pace, count_looks, is_look, steps_within
 from engines.dskd.checkpoint import Say, TrainingState, load_checkpoint, run_fingerprint, save_checkpoint
 from engines.dskd.device import choose_device, fast_precision, needs_loss_scale
 from engines.dskd.distributed import ALONE, Group, average_gradients, average_statistics
-from engines.dskd.features import CHUNK, Pictures, TeacherFeatures
+from engines.dskd.features import CHUNK, Pictures, TeacherFeatures, spread
 from engines.dskd.health import (
     JUDGED_STEPS,
     check_learnt,
@@ -126,7 +126,7 @@ def train(
     _check(fit, select, config, group)
     started = time.monotonic()
     network = build(config)
-    seen = select[:: -(-len(select) // LOOK_PICTURES)]
+    seen = select[spread(len(select), LOOK_PICTURES)]
     run = run_fingerprint(network, fit, select, asdict(config), group.world) if work else ""
     targets = TeacherFeatures(network, fit, learn_scale=True)
     seen_targets = TeacherFeatures(network, seen)
@@ -293,6 +293,12 @@ def _check(fit: Pictures, select: Pictures, config: TrainingConfig, group: Group
     if min(config.batch, len(fit)) < group.world:
         raise TrainingError(
             f"{group.world} processes share a batch of {min(config.batch, len(fit))}; start fewer processes"
+        )
+    shown = min(config.batch, len(fit)) // group.world
+    if config.method.segmentation and not 0 < count_painted(config.method, shown) < shown:
+        raise TrainingError(
+            f"a step shows {shown} pictures per process and paints {count_painted(config.method, shown)}; the "
+            f"segmentation head needs painted and good ones: a batch of at least {2 * group.world}, painted near 0.5"
         )
 
 

@@ -155,6 +155,42 @@ def test_a_part_a_tenth_of_which_is_cut_off_is_named_so() -> None:
         taught("stamped ring")[2].find(frame)
 
 
+def marked_bar(x: float, angle: float = 0.0) -> Image:
+    """A long faint plate with a strong mark at one end, its middle at (x, 240) of the frame."""
+    plate = np.full((100, 360), 140, np.uint8)
+    cv2.rectangle(plate, (10, 30), (50, 70), 20, -1)
+    cv2.rectangle(plate, (20, 42), (36, 58), 250, -1)
+    matrix = cv2.getRotationMatrix2D((180, 50), angle, 1)
+    matrix[:, 2] += (x - 180, 190)
+    belt = np.full((480, 640), BACKGROUND, np.uint8)
+    return coloured(cv2.warpAffine(plate, matrix, (640, 480), dst=belt, borderMode=cv2.BORDER_TRANSPARENT))  # type: ignore[arg-type]
+
+
+def bar() -> tuple[Box, Locator]:
+    template, box = cut_template(marked_bar(320), None)
+    return box, Locator(template, Locate(box, 0.5))
+
+
+@pytest.mark.parametrize("angle", [0, 40, 170])
+def test_a_long_part_with_its_features_at_one_end_is_found(angle: float) -> None:
+    assert bar()[1].find(marked_bar(330, angle)).score > 0.9
+
+
+def test_a_faint_end_outside_the_frame_is_missed_though_the_strong_one_is_in_it() -> None:
+    with pytest.raises(PartNotFound, match=r"% of the part lies outside the frame"):
+        bar()[1].find(marked_bar(520))
+
+
+def test_a_region_beyond_the_located_box_must_lie_in_the_frame_too() -> None:
+    template, mark = cut_template(marked_bar(320), (140, 210, 60, 60))
+    locator = Locator(template, Locate(mark, 0.5))
+    spec = InputSpec(64, 64, region=(140, 190, 360, 100), locate=locator.locate)
+    assert prepare(marked_bar(320), spec, locator).shape == (64, 64, 3)
+    locator.find(marked_bar(520))
+    with pytest.raises(PartNotFound, match=r"% of the region lies outside the frame"):
+        prepare(marked_bar(520), spec, locator)
+
+
 def test_the_box_is_found_around_what_stands_out() -> None:
     picture = lit(textured_plate(), 1, 0, 2)
     x, y, width, height = cut_template(picture, None)[1]

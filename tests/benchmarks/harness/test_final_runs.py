@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,9 @@ def test_a_run_that_fails_leaves_no_record(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="collapsed"):
         Guard(file=file, state=lambda: CLEAN).make(material("final"), fail)
     assert not file.exists()
+
+
+def test_the_published_split_counts_as_final_though_it_knows_no_roles() -> None:
+    material = Material([], [], [Labelled(Path("1.png"), "good", "1", "test", "")], ["1.png"])
+    assert not material.looks_at_final
+    assert replace(material, is_published=True).looks_at_final

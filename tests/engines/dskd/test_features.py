@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from engines.dskd.features import TeacherFeatures
+from engines.dskd.features import TeacherFeatures, spread
 from engines.dskd.network import Dskd
 from engines.dskd.train import TrainingConfig, build
 
@@ -53,3 +53,12 @@ def test_a_second_set_is_standardised_by_the_first(network: Dskd) -> None:
     other = TeacherFeatures(network, PICTURES // 4)
     assert torch.equal(network.get_buffer("scale.mean0"), before)
     assert float(other.mean[0].abs().max()) > 0.1
+
+
+def test_a_sample_does_not_follow_the_order_of_the_tiles() -> None:
+    tiles_of_a_part = 12
+    chosen = spread(120 * tiles_of_a_part, 128)
+    assert len(set(chosen)) == 128
+    assert (np.diff(chosen) > 0).all()
+    assert set(chosen % tiles_of_a_part) == set(range(tiles_of_a_part))
+    assert spread(5, 128).tolist() == [0, 1, 2, 3, 4]

@@ -13,6 +13,7 @@ from engines.dskd.batch import Batch, show
 from engines.dskd.budget import FEWEST_STEPS, MOST_STEPS
 from engines.dskd.distributed import Group
 from engines.dskd.features import Pictures, TeacherFeatures
+from engines.dskd.method import Method
 from engines.dskd.network import Dskd
 from engines.dskd.train import (
     Progress,
@@ -149,3 +150,10 @@ def test_training_that_cannot_start_says_why(
 def test_more_processes_than_pictures_in_a_batch_are_refused() -> None:
     with pytest.raises(TrainingError, match="start fewer processes"):
         train(textures(3), textures(1), SMALL, group=Group(0, 3))
+
+
+def test_processes_that_would_paint_nothing_are_refused() -> None:
+    with pytest.raises(TrainingError, match="batch of at least 16"):
+        train(textures(8), textures(2, 1), replace(SMALL, batch=8), group=Group(0, 8))
+    with pytest.raises(TrainingError, match=r"paints 0"):
+        train(textures(8), textures(2, 1), replace(SMALL, batch=8, method=Method(painted=0.05)))
