@@ -19,8 +19,6 @@ from engines.image import Image
 
 Weight = NDArray[np.float32]  # (H, W), 0..1: how much of the fill shows
 Pixels = NDArray[np.float32]  # (H, W, 3) BGR
-Shape = Callable[[int, int, np.random.Generator], Weight]
-Fill = Callable[[Pixels, Pixels, np.random.Generator], Pixels]
 
 VISIBLE = 6  # grey levels; a fainter change teaches to see noise
 LARGEST = 0.5  # of the picture; beyond that the "defect" is the picture

@@ -27,7 +27,6 @@ Pictures = NDArray[np.uint8]  # (N, H, W, 3) BGR
 SHARES = Shares(fit=0.9, select=0.1, calibrate=0.0)
 PAINTED = "painted"  # the data set that the program draws itself; for choices only
 PAINTED_SEED, PAINTED_TRAIN, PAINTED_TEST = 3, 200, 80
-CATEGORIES = ("mvtec", "mvtec3d", "visa")
 
 
 @dataclass(frozen=True, slots=True)
