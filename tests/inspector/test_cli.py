@@ -29,7 +29,7 @@ Call = Callable[..., tuple[int, str, str]]
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Run the command line in this process: exit code, standard output, standard error."""
     # The log would keep this test's standard error for the tests after it.
-    monkeypatch.setattr("inspector.cli.set_up_log", lambda: None)
+    monkeypatch.setattr("inspector.cli.line.set_up_log", lambda: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])

@@ -1,0 +1,26 @@
+"""The command line: `inspector --help`. One module per group of commands."""
+
+from __future__ import annotations
+
+import typer
+
+from inspector.cli import box, evaluate, history, line, teach
+from inspector.cli.common import ERRORS, fail
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Inspect every part on a conveyor: teach with good parts, calibrate, run, look back.",
+)
+for group in (teach, evaluate, line, box):
+    app.add_typer(group.app)
+app.add_typer(history.app, name="history")
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    try:
+        app()
+    except ERRORS as error:
+        fail(str(error))

@@ -1,0 +1,129 @@
+"""Commands that teach a product: train, weights, calibrate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from engines.image import Box
+from engines.tiling import cost
+from engines.view import View
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Good, Json, one_of, show
+from inspector.errors import ConfigError
+from inspector.products import product
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: inspector train gasket --good pictures/gasket --data-dir ./data")
+def train(
+    name: Annotated[str, typer.Argument(metavar="PRODUCT")],
+    good: Good,
+    data_dir: DataDir = PRODUCTION_DIR,
+    teacher: Annotated[str, typer.Option(help="Network to learn from; see `doctor`.")] = "efficientnet_lite0",
+    weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: package or cache.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of 8 pictures; default: up to 1,000 in 7 minutes.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="The best network within so many minutes.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: int = 0,
+    frame_size: Annotated[
+        str, typer.Option(help='"taught": all pictures have one size; "any": sizes vary.')
+    ] = "taught",
+    region: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="Inspect this only; with --locate in that picture's pixels.")
+    ] = None,
+    fit: Annotated[
+        str, typer.Option(help='"stretch" to the model\'s size, or "letterbox": keep the aspect.')
+    ] = "stretch",
+    tiles: Annotated[
+        str | None, typer.Option(metavar="auto|N", help="For small defects: N tiles along the longer side; costs time.")
+    ] = None,
+    locate: Annotated[
+        Path | None, typer.Option(help="Picture of one part: find it in each frame and turn it to this pose.")
+    ] = None,
+    locate_box: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="The part in that picture; default: what stands out.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Teach a product with good parts.
+
+    60 % of the parts train the network, 10 % choose stopping point and scoring; 30 % are left for `calibrate`, which
+    may be given the same folder. A run that was killed goes on where it was.
+    """
+    from inspector.teaching import teach_product
+
+    one_of("--frame-size", frame_size, ("taught", "any"))
+    console = Console(stderr=True)
+    view = _view(region, fit, tiles, locate, locate_box)
+    made = teach_product(
+        product(data_dir, name), good, teacher, weights, steps, minutes, device, seed, frame_size == "any", console,
+        view,
+    )  # fmt: skip
+    facts = {"product": name, "bundle": made.id, "fit": len(made.manifest.fit), "select": len(made.manifest.select),
+             "training": made.manifest.training, "statistics": made.scoring.statistics,
+             "input": msgspec.to_builtins(made.manifest.input), "cost": cost(made.manifest.input)}  # fmt: skip
+    show(facts, as_json, f"Next: inspector calibrate {name} --good {good} --data-dir {data_dir}")
+
+
+@app.command(epilog="Example: inspector weights resnet18")
+def weights(teacher: Annotated[str, typer.Argument(metavar="TEACHER")]) -> None:
+    """Download a teacher's public weights into the user's cache, where `train` finds them. Needs the internet."""
+    from engines.dskd.backbones import download_weights
+
+    typer.echo(f"{download_weights(teacher)}")
+
+
+@app.command(epilog="Example: inspector calibrate gasket --good pictures/gasket --max-false-reject 0.01")
+def calibrate(
+    name: Annotated[str, typer.Argument(metavar="PRODUCT")],
+    good: Good,
+    data_dir: DataDir = PRODUCTION_DIR,
+    max_false_reject: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.01,
+    confidence: Annotated[float, typer.Option(help="Confidence in that share.")] = 0.95,
+    strict: Annotated[bool, typer.Option("--strict", help="Too few parts for the share are an error.")] = False,
+    engine: Annotated[str, typer.Option(help="Runtime that will run the line; default: the best installed.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Set the threshold from good parts that the network has not seen."""
+    from inspector.teaching import calibrate_product
+
+    made = calibrate_product(
+        product(data_dir, name), good, engine, max_false_reject, confidence, strict, Console(stderr=True)
+    )
+    recipe = made.recipe
+    facts = {
+        "product": name, "recipe": recipe.checksum, "engine": recipe.engine, "refused": len(made.refused),
+        "threshold": recipe.thresholds.review, "evidence": msgspec.to_builtins(recipe.evidence),
+        "sentence": recipe.evidence.sentence(),
+    }  # fmt: skip
+    show(facts, as_json, f"{recipe.evidence.sentence()}.")
+
+
+def _view(region: str | None, fit: str, tiles: str | None, locate: Path | None, locate_box: str | None) -> View:
+    one_of("--fit", fit, ("stretch", "letterbox"))
+    if tiles is not None and tiles != "auto" and not tiles.isdecimal():
+        raise ConfigError(f"--tiles {tiles!r}: give auto, or the number of tiles along the longer side")
+    return View(
+        region=_box("--region", region),
+        fit="stretch" if fit == "stretch" else "letterbox",
+        tiles=None if tiles is None else "auto" if tiles == "auto" else int(tiles),
+        locate=locate,
+        locate_box=_box("--locate-box", locate_box),
+    )
+
+
+def _box(option: str, text: str | None) -> Box | None:
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r}: write four whole numbers, such as 120,80,640,480") from error
+    return x, y, width, height
