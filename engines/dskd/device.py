@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Mapping
 
 import torch
 
 from engines.errors import TrainingError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -28,6 +31,18 @@ def choose_device(wanted: str = "auto") -> torch.device:
     torch.backends.cudnn.deterministic = True  # the same seed gives the same network
     torch.backends.cudnn.benchmark = False
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, instead of giving large blocks back at once.
+
+    Every step frees and asks for the same blocks again, and glibc's default maps each anew: the kernel's zeroing of
+    their pages took a third of the teacher's time. Elsewhere than on glibc nothing happens (mallopt(3)).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 2**30)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def fast_precision(device: torch.device) -> torch.autocast:

@@ -33,6 +33,9 @@ class SamePadConv(nn.Conv2d):
         for size, kernel, stride in zip(reversed(x.shape[2:]), reversed(self.kernel_size), reversed(self.stride)):
             total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             pads += [total // 2, total - total // 2]
+        if pads[0] == pads[1] and pads[2] == pads[3]:
+            around = pads[2], pads[0]  # the same on both sides: the convolution pads without a copy of its input
+            return functional.conv2d(x, self.weight, self.bias, self.stride, around, self.dilation, self.groups)
         return functional.conv2d(
             functional.pad(x, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups
         )
@@ -55,8 +58,8 @@ class InvertedBottleneck(nn.Module):
         self._bn2 = nn.BatchNorm2d(outputs, eps=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
-        y = functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = functional.relu6(self._bn0(self._expand_conv(x)), inplace=True) if self.expands else x
+        y = functional.relu6(self._bn1(self._depthwise_conv(y)), inplace=True)
         projected: Tensor = self._bn2(self._project_conv(y))
         return x + projected if self.adds_input else projected
 
@@ -90,7 +93,7 @@ class EfficientNetLite(nn.Module):
         self._blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = functional.relu6(self._bn0(self._conv_stem(x)))  # (B, 32, H/2, W/2)
+        x = functional.relu6(self._bn0(self._conv_stem(x)), inplace=True)  # (B, 32, H/2, W/2)
         taps = []
         for index, block in enumerate(self._blocks):
             x = block(x)

@@ -20,9 +20,10 @@ from engines.dskd.backbones import load_teacher, teacher_spec
 from engines.dskd.batch import Batch, count_painted, show
 from engines.dskd.budget import FEWEST_STEPS, LOOK_PICTURES, MOST_STEPS, Pace, count_looks, is_look, steps_within
 from engines.dskd.checkpoint import Say, TrainingState, load_checkpoint, run_fingerprint, save_checkpoint
-from engines.dskd.device import choose_device, fast_precision, needs_loss_scale
+from engines.dskd.device import choose_device, fast_precision, keep_freed_memory, needs_loss_scale
 from engines.dskd.distributed import ALONE, Group, average_gradients, average_statistics
 from engines.dskd.features import CHUNK, Pictures, TeacherFeatures, spread
+from engines.dskd.fold import fold_batch_norms
 from engines.dskd.health import (
     JUDGED_STEPS,
     check_learnt,
@@ -124,6 +125,7 @@ def train(
         Collapsed: the network learnt nothing of use.
     """
     _check(fit, select, config, group)
+    keep_freed_memory()
     started = time.monotonic()
     network = build(config)
     seen = select[spread(len(select), LOOK_PICTURES)]
@@ -218,7 +220,7 @@ def build(config: TrainingConfig) -> Dskd:
     """An untrained network on the device of the config; the same for the same seed."""
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
-    teacher = load_teacher(config.teacher, config.weights, config.method.levels)
+    teacher = fold_batch_norms(load_teacher(config.teacher, config.weights, config.method.levels))
     network = Dskd(teacher, teacher_spec(config.teacher), config.method)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.to(device)
