@@ -34,7 +34,7 @@ class TrainingState:
         step: steps that are done.
         steps: of the whole run; settled before its first.
         spent_s: time that went into the run so far, earlier processes included.
-        best_weights: the network's, but for the teacher, where the select parts liked it best.
+        best_weights: the students', where the select parts liked them best.
         select_loss: of the last look; None before the first.
     """
 
@@ -54,6 +54,10 @@ class TrainingState:
         """The network's state but for the teacher's, which never changes."""
         state: dict[str, Tensor] = self.network.state_dict()
         return {name: value.clone() for name, value in state.items() if not name.startswith("teacher.")}
+
+    def students(self) -> dict[str, Tensor]:
+        """The state of the students alone: what good parts say of the head says nothing, it is silent on them."""
+        return {name: value for name, value in self.weights().items() if not name.startswith("segmentation.")}
 
     def pack(self) -> dict[str, Any]:
         """As tensors and plain values."""

@@ -52,6 +52,7 @@ class Method:
         metric: of the scored discrepancy; None: the one that carries on the teacher's features.
         painted: 0..1, share of a batch that is shown with a painted defect, while the target stays the good part.
         segmentation: one more map, from a head that learns to find the painted defects.
+        practice: >= 0, pictures per step painted for the head alone, as a share of the batch; none without a head.
 
     Raises:
         TrainingError: the switches contradict each other.
@@ -68,6 +69,7 @@ class Method:
     metric: Metric | None = None
     painted: float = 0.5
     segmentation: bool = True
+    practice: float = 1.0
 
     def __post_init__(self) -> None:
         _check_word("embedding_input", self.embedding_input, get_args(Source))
@@ -123,6 +125,8 @@ class Method:
             raise TrainingError(f"mining {self.mining} must lie in 0..1: the share of easy gradients that is cut")
         if not 0 <= self.painted <= 1:
             raise TrainingError(f"painted {self.painted} must lie in 0..1: the share of a batch with painted defects")
+        if not 0 <= self.practice < float("inf"):
+            raise TrainingError(f"practice {self.practice} must be >= 0: painted pictures for the head, per picture")
         if self.width is not None and self.width < 1:
             raise TrainingError(f"width {self.width} must be at least 1 channel")
 

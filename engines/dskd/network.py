@@ -4,7 +4,7 @@ Yao & Gao, "Dual-Student Knowledge Distillation Networks for Unsupervised Anomal
 
     x --> teacher (frozen) ---------------------> t1 t2 t3
     x --> encoder --> e1 e2 e3 --> embedding --> decoder --> d1 d2 d3
-    training: L(t, e) + L(t, d)            inference: D(t, d), and the segmentation head's S(t, d)
+    training: L(t, e) + L(t, d)            inference: D(t, d), and the segmentation head's S(t)
 
 `Method` switches parts of it off or over; what a method does not need is not built.
 """
@@ -123,7 +123,7 @@ class Dskd(nn.Module):
         good are all alike 0, so that what varies among them is no noise in the sum.
         """
         maps = self.discrepancies(teacher, students)
-        return maps if self.segmentation is None else (*maps, functional.softplus(self.segment(teacher, students)))
+        return maps if self.segmentation is None else (*maps, functional.softplus(self.segment(teacher)))
 
     def discrepancies(self, teacher: Levels, students: Students) -> Levels:
         """One raw map (B, h, w) FP32 >= 0 per scored level: the scored students against the teacher."""
@@ -136,16 +136,15 @@ class Dskd(nn.Module):
         ]
         return tuple(sum(level[1:], level[0]) / len(level) for level in zip(*maps)) if len(maps) > 1 else maps[0]
 
-    def segment(self, teacher: Levels, students: Students) -> Tensor:
-        """Logits (B, h, w) FP32 of the segmentation head. Its gradient ends here: students learn from the teacher only.
+    def segment(self, teacher: Levels) -> Tensor:
+        """Logits (B, h, w) FP32 of the segmentation head.
 
         Raises:
             TrainingError: the method has no segmentation head.
         """
-        student = students.encoder if students.decoder is None else students.decoder
-        if self.segmentation is None or student is None:
+        if self.segmentation is None:
             raise TrainingError("the method has no segmentation head; switch it on with segmentation=True")
-        logits: Tensor = self.segmentation(teacher, tuple(level.detach().float() for level in student))
+        logits: Tensor = self.segmentation(teacher)
         return logits
 
     def forward(self, pictures: Tensor) -> Levels:

@@ -160,14 +160,14 @@ def train(
             state.select_loss = selection_loss(network, seen, seen_targets)
             check_look(state.select_loss, trivial, step, config.learning_rate)
             if state.select_loss < state.best_loss:
-                state.best_loss, state.best_step, state.best_weights = state.select_loss, step, state.weights()
+                state.best_loss, state.best_step, state.best_weights = state.select_loss, step, state.students()
             state.spent_s = spent_before_s + time.monotonic() - started
             if work and group.rank == 0:
                 save_checkpoint(work, run, state, say)
             pace.look_took(time.monotonic() - look_started)
         on_step(Progress(step, steps, loss, state.select_loss, pace.remaining_s(step)))
 
-    network.load_state_dict(state.best_weights, strict=False)
+    network.load_state_dict(state.best_weights, strict=False)  # the head stays as the last step left it
     if steps >= JUDGED_STEPS:
         check_learnt(state.best_loss, trivial, config.learning_rate, steps)
         check_students(network, fit, targets)
@@ -187,20 +187,21 @@ def step_loss(network: Dskd, batch: Batch, progress: float = 1.0) -> Tensor:
     with fast_precision(batch.pictures.device):
         x = network.normalise(batch.pictures)
         seen = teacher_sees(network, x, batch)
-        students = network.study(x, seen)
+        students = network.study(x[batch.practice :], tuple(level[batch.practice :] for level in seen))
     loss = matching_loss(batch.targets, students, network.method, network.metric, progress)
     if network.segmentation is not None:
-        loss = loss + segmentation_loss(network.segment(seen, students), batch.masks)
+        loss = loss + segmentation_loss(network.segment(seen), batch.masks)
     return loss
 
 
 def teacher_sees(network: Dskd, x: Tensor, batch: Batch) -> Levels:
-    """Standardised teacher features (B, C, h, w) FP32 of the pictures as shown; of the good ones they are known."""
-    if batch.painted == 0:
+    """Standardised teacher features (P + B, C, h, w) FP32 of the pictures as shown; of the good ones they are known."""
+    anew = batch.practice + batch.painted
+    if anew == 0:
         return batch.targets
     with torch.no_grad():
-        anew = network.teach(x[: batch.painted])
-    return tuple(torch.cat([new.float(), known[batch.painted :]]) for new, known in zip(anew, batch.targets))
+        seen = network.teach(x[:anew])
+    return tuple(torch.cat([new.float(), known[batch.painted :]]) for new, known in zip(seen, batch.targets))
 
 
 def advance(state: TrainingState, batch: Batch, group: Group, progress: float = 1.0) -> float:

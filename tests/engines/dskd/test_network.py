@@ -141,7 +141,7 @@ def test_the_teacher_stays_frozen_while_the_students_train(preset: str, make_net
     students = network.study(x, target)
     loss = matching_loss(target, students, network.method, network.metric, 0.0)
     if network.segmentation is not None:
-        loss = loss + segmentation_loss(network.segment(target, students), torch.ones(2, 16, 16))
+        loss = loss + segmentation_loss(network.segment(target), torch.ones(2, 16, 16))
     loss.backward()  # type: ignore[no-untyped-call]
     assert all(parameter.grad is None for parameter in network.teacher.parameters())
     assert all(has_gradient(part) for name in PARTS if (part := getattr(network, name)) is not None)
@@ -152,7 +152,7 @@ def test_the_segmentation_head_teaches_itself_and_not_the_students(make_network:
     network = make_network("efficientnet_lite0", Method(width=8)).train()
     x = network.normalise(pictures(2))
     target = network.teach(x)
-    segmentation_loss(network.segment(target, network.study(x, target)), torch.ones(2, 16, 16)).backward()  # type: ignore[no-untyped-call]
+    segmentation_loss(network.segment(target), torch.ones(2, 16, 16)).backward()  # type: ignore[no-untyped-call]
     assert has_gradient(network.segmentation)
     assert not any(has_gradient(getattr(network, name)) for name in STUDENTS)
 
@@ -162,7 +162,7 @@ def test_a_network_without_the_head_says_so_when_asked_to_segment(make_network: 
     x = network.normalise(pictures())
     target = network.teach(x)
     with pytest.raises(TrainingError, match="segmentation=True"):
-        network.segment(target, network.study(x, target))
+        network.segment(target)
 
 
 @pytest.mark.parametrize("detach", [False, True])

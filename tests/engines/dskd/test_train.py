@@ -107,14 +107,16 @@ def test_the_teacher_sees_what_was_painted_and_is_not_asked_again_of_good_parts(
     x = network.normalise(textured.pictures)
     seen = teacher_sees(network, x, textured)
     anew = network.teach(x)
+    practice, painted = textured.practice, textured.painted
+    assert practice == len(textured.targets[0]) > painted > 0
     for level, target, whole in zip(seen, textured.targets, anew):
-        torch.testing.assert_close(level[: textured.painted], whole[: textured.painted])
-        assert torch.equal(level[textured.painted :], target[textured.painted :])
-        assert not torch.equal(level[: textured.painted], target[: textured.painted])
+        torch.testing.assert_close(level[: practice + painted], whole[: practice + painted])
+        assert torch.equal(level[practice + painted :], target[painted:])
+        assert not torch.equal(level[practice : practice + painted], target[:painted])
 
 
 def test_without_painted_parts_the_teacher_is_not_asked(network: Dskd, textured: Batch) -> None:
-    good = replace(textured, painted=0)
+    good = replace(textured, pictures=textured.pictures[textured.practice :], practice=0, painted=0)
     assert teacher_sees(network, network.normalise(good.pictures), good) is good.targets
 
 
