@@ -1,9 +1,9 @@
-"""The whole line on real pictures of magnetic tiles: taught, calibrated, and 586 parts through the emulated camera.
+"""The whole line on real pictures of magnetic tiles: taught, calibrated, and test parts through the emulated camera.
 
     python benchmarks/magnetic_tile_line.py --data DIR --json
 
-DIR holds the Magnetic Tile pictures with their index.csv. Roles are given by physical tile; the test side of the split
-by tile (all of it, dev and final) runs past the camera, its truth matched by block id against the sorted list.
+DIR holds the Magnetic Tile pictures with their index.csv. Roles are given by physical tile; the `dev` test parts
+run past the camera, their truth matched by block id against the sorted list. Final pictures are `detection.py`'s alone.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="magnetic-tile-"))
     try:
         pictures = read_magnetic_tile(arguments.data, "tile")
-        parts = sorted((entry for entry in pictures if entry.split == "test"), key=lambda entry: str(entry.path))
+        parts = sorted((entry for entry in pictures if entry.role == "dev"), key=lambda entry: str(entry.path))
         bound = teach(pictures, folder, arguments.steps, arguments.seed, console)
         serve(parts, folder, console)
         result = hold_against_truth(folder, [not part.is_good for part in parts], bound)

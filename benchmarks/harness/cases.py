@@ -131,6 +131,14 @@ def fingerprint(pictures: Pictures) -> str:
     return hashlib.sha256(repr(pictures.shape).encode() + np.ascontiguousarray(pictures).tobytes()).hexdigest()
 
 
+def masks_fingerprint(masks: Sequence[Mask | None]) -> str:
+    """sha256 of where the defects are marked."""
+    digest = hashlib.sha256()
+    for mask in masks:
+        digest.update(b"none" if mask is None else np.packbits(mask).tobytes())
+    return digest.hexdigest()
+
+
 def draw_painted(folder: Path) -> list[Labelled]:
     """Freely turned parts that the program draws; every other test part has a defect painted on, its mask known."""
     folder.mkdir(parents=True, exist_ok=True)

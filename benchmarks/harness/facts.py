@@ -39,10 +39,15 @@ def facts() -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": f"{processor()}, {os.cpu_count()} cores",
         "system": platform.system(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": versions(),
         "commit": state.id,
         "dirty": state.is_dirty,
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python and of the packages that decide a figure; None: not installed."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
 
 
 def processor() -> str:

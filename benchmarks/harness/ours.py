@@ -14,8 +14,8 @@ from engines.detector import open_detector
 from engines.dskd.teach import teach
 from engines.dskd.train import Progress, TrainingConfig
 from engines.runtimes.base import preferred_runtime
-from harness.cases import Case, Material, fingerprint, prepared, read_case
-from harness.facts import ROOT
+from harness.cases import Case, Material, fingerprint, masks_fingerprint, masks_on_grid, prepared, read_case
+from harness.facts import ROOT, versions
 from harness.final_runs import Guard
 from harness.judging import row
 from harness.latency import measure
@@ -26,7 +26,7 @@ OnStep = Callable[[Progress], None]
 
 
 def configuration(name: str, case: Case, training: TrainingConfig, material: Material) -> dict[str, Any]:
-    """Everything that decides a row of ours: settings, pictures and code."""
+    """Everything that decides a row of ours: settings, pictures, masks, code and libraries."""
     decided = [*sorted((ROOT / "engines" / "dskd").rglob("*.py")), *sorted((ROOT / "engines").glob("*.py"))]
     return {
         "name": name,
@@ -35,6 +35,8 @@ def configuration(name: str, case: Case, training: TrainingConfig, material: Mat
         "training": dataclasses.asdict(training),
         "train": fingerprint(prepared([*material.fit, *material.select], training.size)),
         "test": fingerprint(prepared(material.test, training.size)),
+        "masks": masks_fingerprint(masks_on_grid(material.test, training.size)),
+        "versions": versions(),
         "code": code_digest(path for path in decided if path.name not in ("evaluation.py", "metrics.py", "errors.py")),
     }
 

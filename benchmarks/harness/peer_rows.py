@@ -20,7 +20,7 @@ from engines.dskd.train import TrainingConfig
 from engines.errors import EvaluationError
 from engines.evaluation import Judged
 from engines.scoring import Mask
-from harness.cases import Case, Pictures, fingerprint, masks_on_grid, prepared, read_case
+from harness.cases import Case, Pictures, fingerprint, masks_fingerprint, masks_on_grid, prepared, read_case
 from harness.final_runs import Guard
 from harness.judging import row
 from harness.latency import BENCHMARKS
@@ -32,9 +32,15 @@ ANOMALIB = "2.7.0"
 
 
 def configuration(
-    name: str, case: Case, seed: int, teacher: SharedTeacher, train: Pictures, test: Pictures
+    name: str,
+    case: Case,
+    seed: int,
+    teacher: SharedTeacher,
+    train: Pictures,
+    test: Pictures,
+    masks: Sequence[Mask | None],
 ) -> dict[str, Any]:
-    """Everything that decides a peer's row: options, teacher, pictures and code."""
+    """Everything that decides a peer's row: options, teacher, pictures, masks and code."""
     return {
         "name": name,
         "case": dataclasses.asdict(case),
@@ -46,6 +52,7 @@ def configuration(
         "normalisation": [teacher.mean, teacher.std],
         "train": fingerprint(train),
         "test": fingerprint(test),
+        "masks": masks_fingerprint(masks),
         "code": code_digest(BENCHMARKS / "peers" / file for file in ("backbone.py", "coreset.py", "models.py")),
     }
 
@@ -71,11 +78,12 @@ def run(
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
         material = read_case(case, data, Path(folder))
         train, test = prepared([*material.fit, *material.select], size), prepared(material.test, size)
-        config = configuration(name, case, seed, teacher, train, test)
+        masks = masks_on_grid(material.test, size)
+        config = configuration(name, case, seed, teacher, train, test, masks)
 
         def make() -> Row:
             scores, maps, facts = work(name, seed, teacher, train, test, peers, Path(folder), threads)
-            judged = judge(material.test, masks_on_grid(material.test, size), scores, maps)
+            judged = judge(material.test, masks, scores, maps)
             return row(name, config, material, judged, facts)
 
         return results.get(name, config, lambda: guard.make(material, make))
