@@ -49,7 +49,7 @@ def case_table(case: Case, rows: Sequence[Row]) -> str:
     methods: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (order(row.name), row.seed)):
         methods.setdefault(row.name, []).append(row)
-    head = ["method", "seeds", *TITLES, "AUROC, ours - it", "missed, ours - it", "train s"]
+    head = ["method", "seeds", *TITLES, "AUROC, ours - it", "missed, ours - it", "train s", "ms", "of STFPM's ms"]
     lines = [head, ["---"] * len(head)]
     lines += [method_line(members, methods.get(DEFAULT, [])) for members in methods.values()]
     count = rows[0].figures
@@ -65,7 +65,14 @@ def method_line(members: Sequence[Row], ours: Sequence[Row]) -> list[str]:
         names = ("image_auroc", "missed_at_1pct_false_rejects")
         leads = [interval_cell(difference(ours, members, name)) for name in names]
     seconds = f"{np.mean([row.facts['train_s'] for row in members]):.0f}"
-    return [members[0].name, str(len(members)), *figures, *leads, seconds]
+    times = [number_cell(members, "infer_ms", 1), number_cell(members, "infer_ratio_vs_stfpm", 3)]
+    return [members[0].name, str(len(members)), *figures, *leads, seconds, *times]
+
+
+def number_cell(members: Sequence[Row], name: str, digits: int) -> str:
+    """Mean of a fact; blank for a peer's row, which has no such fact, and where it was not measured."""
+    known = [row.facts[name] for row in members if row.facts.get(name) is not None]
+    return f"{np.mean(known):.{digits}f}" if known else ""
 
 
 def mean_cell(values: Sequence[float | None]) -> str:

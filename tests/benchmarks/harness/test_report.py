@@ -54,6 +54,16 @@ def test_figures_that_cannot_be_had_are_blank(make_row: MakeRow) -> None:
     assert "| 0.900 |  |  | 0.200 |" in line
 
 
+def test_page_shows_what_accuracy_costs_and_leaves_a_peers_unknown_time_blank(make_row: MakeRow) -> None:
+    timed = make_row()
+    timed = dataclasses.replace(timed, facts={**timed.facts, "infer_ms": 11.96, "infer_ratio_vs_stfpm": 0.339})
+    lines = page([timed, make_row("padim")]).splitlines()
+    [ours] = [line for line in lines if line.startswith("| default ")]
+    [theirs] = [line for line in lines if line.startswith("| padim ")]
+    assert ours.endswith("| 12.0 | 0.339 |")
+    assert theirs.endswith("|  |  |")
+
+
 def test_page_names_machine_versions_and_commit(make_row: MakeRow) -> None:
     text = page([make_row()])
     assert "press, 2 cores" in text
