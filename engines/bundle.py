@@ -1,6 +1,6 @@
-"""Bundle: a folder with the exported model, the scoring that `select` parts chose, and a manifest over all of it.
+"""Bundle: a folder with the exported graphs, the scoring that `select` parts chose, and a manifest over all of it.
 
-A product whose parts are located has its template there too.
+docs/BUNDLE.md describes the format for whoever writes another reader.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,8 +23,14 @@ from engines.scoring import Scoring
 from engines.scoring_file import arrays_scoring, pack_arrays, scoring_arrays, unpack_arrays
 from engines.tiling import check_tiling
 
-FORMAT = 2  # 2: `input` states fit, tiling and locate; a program of format 1 would pass them over and stretch
-MANIFEST, MODEL, SCORING, TEMPLATE = "manifest.json", "model.onnx", "scoring.npz", "template.png"
+FORMAT = 3  # 3: FP16 and INT8 graphs and a training report may be there
+READ = (2, 3)  # 2 is read as a bundle of format 3 without them; 1 had no view and would be stretched
+MANIFEST, SCORING, TEMPLATE, REPORT = "manifest.json", "scoring.npz", "template.png", "training.json"
+MODEL = "model.onnx"
+
+Graph = Literal["fp32", "fp16", "int8"]
+GRAPHS: dict[Graph, str] = {"fp32": MODEL, "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
+OPTIONAL = {2: frozenset[str](), 3: frozenset({GRAPHS["fp16"], GRAPHS["int8"], REPORT})}  # by format
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,21 +57,46 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     files: dict[str, str]
 
 
+class _Format(msgspec.Struct):
+    """What every manifest has, of whatever format."""
+
+    format: int
+
+
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A verified bundle in memory: nothing is read from its folder after this.
 
     Attributes:
         id: sha256 of the manifest, and through it of every file.
-        model: the ONNX bytes that were verified.
+        files: the bytes that were verified, by name, and the manifest's own.
         template: (h, w) grey, of products whose parts are located.
     """
 
     id: str
     manifest: Manifest
-    model: bytes
+    files: Mapping[str, bytes]
     scoring: Scoring
     template: Grey | None = None
+
+    @property
+    def model(self) -> bytes:
+        """The FP32 graph."""
+        return self.files[MODEL]
+
+    def graph(self, precision: Graph) -> bytes:
+        """The ONNX bytes of a precision.
+
+        Raises:
+            BundleError: the bundle has no such graph.
+        """
+        if GRAPHS[precision] not in self.files:
+            had = ", ".join(name for name in sorted(self.files) if name.endswith(".onnx"))
+            raise BundleError(
+                f"bundle {self.id[:12]} has no {GRAPHS[precision]}, only {had}; "
+                f"`inspector bundle inspect {self.manifest.product}` says why, or train the product again"
+            )
+        return self.files[GRAPHS[precision]]
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -73,42 +106,103 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: missing, of an unknown format, or changed since export.
     """
     raw = _read(folder / MANIFEST)
+    listed = read_manifest(raw, str(folder)).files
+    return verify({MANIFEST: raw, **{name: _read(folder / name) for name in listed}}, str(folder))
+
+
+def read_manifest(raw: bytes, where: str) -> Manifest:
+    """The manifest of its bytes; what it lists is of its format, nothing more and nothing less.
+
+    Args:
+        where: the bundle's folder or file, for messages.
+
+    Raises:
+        BundleError: it is none, or of an unknown format, or contradicts itself.
+    """
     try:
+        kind = msgspec.json.decode(raw, type=_Format).format
+        if kind not in READ:
+            raise BundleError(
+                f"{where} has bundle format {kind}, this program reads {' and '.join(map(str, READ))}; "
+                "train again or upgrade"
+            )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except msgspec.DecodeError as error:
-        raise BundleError(f"{folder / MANIFEST} is not a manifest: {error}; train the product again") from error
-    if manifest.format != FORMAT:
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BundleError(f"{where}: {MANIFEST} is not a manifest: {error}; train the product again") from error
+    required = {MODEL, SCORING} if manifest.input.locate is None else {MODEL, SCORING, TEMPLATE}
+    listed = set(manifest.files)
+    if not required <= listed <= required | OPTIONAL[kind]:
         raise BundleError(
-            f"{folder} has bundle format {manifest.format}, this program reads {FORMAT}; train again or upgrade"
+            f"{where}: {MANIFEST} lists {sorted(listed)}, format {kind} needs {sorted(required)} and may have "
+            f"{sorted(OPTIONAL[kind]) or 'nothing more'}; train the product again"
         )
-    expected = {MODEL, SCORING} if manifest.input.locate is None else {MODEL, SCORING, TEMPLATE}
-    if set(manifest.files) != expected:
-        raise BundleError(f"{folder / MANIFEST} lists {sorted(manifest.files)}, expected {sorted(expected)}")
-    verified = {name: _verified(folder / name, digest) for name, digest in manifest.files.items()}
+    return manifest
+
+
+def verify(files: Mapping[str, bytes], where: str) -> Bundle:
+    """A bundle from its files' bytes: the one way there is.
+
+    Args:
+        files: the manifest and all that it lists, by name.
+
+    Raises:
+        BundleError: see `load_bundle`.
+    """
+    manifest = read_manifest(files[MANIFEST], where)
+    for name, digest in manifest.files.items():
+        found = hashlib.sha256(files[name]).hexdigest()
+        if found != digest:
+            raise BundleError(
+                f"{where}/{name} was changed since export: sha256 {found[:12]}, manifest says {digest[:12]}; "
+                "restore it or train the product again"
+            )
     try:
-        scoring = arrays_scoring(unpack_arrays(verified[SCORING]))
+        scoring = arrays_scoring(unpack_arrays(files[SCORING]))
         check_tiling(manifest.input)
-        template = decode_template(verified[TEMPLATE]) if TEMPLATE in verified else None
+        template = decode_template(files[TEMPLATE]) if TEMPLATE in files else None
     except EngineError as error:
-        raise BundleError(f"{folder}: {error}") from error
-    return Bundle(hashlib.sha256(raw).hexdigest(), manifest, verified[MODEL], scoring, template)
+        raise BundleError(f"{where}: {error}") from error
+    return Bundle(hashlib.sha256(files[MANIFEST]).hexdigest(), manifest, dict(files), scoring, template)
 
 
-def save_bundle(parent: Path, manifest: Manifest, model: bytes, scoring: Scoring, template: Grey | None = None) -> Path:
+def save_bundle(
+    parent: Path,
+    manifest: Manifest,
+    model: bytes,
+    scoring: Scoring,
+    template: Grey | None = None,
+    fp16: bytes | None = None,
+    int8: bytes | None = None,
+    report: bytes | None = None,
+) -> Path:
     """Write a new bundle folder below `parent`, whole or not at all; return it.
 
     The manifest's `files` are filled in here. Folder names sort by time of creation.
+
+    Args:
+        model, fp16, int8: ONNX bytes.
+        report: see `engines.training_report`.
     """
+    maybe = {
+        TEMPLATE: None if template is None else encode_template(template),
+        GRAPHS["fp16"]: fp16, GRAPHS["int8"]: int8, REPORT: report,
+    }  # fmt: skip
     files = {MODEL: model, SCORING: pack_arrays(scoring_arrays(scoring))}
-    if template is not None:
-        files[TEMPLATE] = encode_template(template)
+    files |= {name: data for name, data in maybe.items() if data is not None}
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     raw = msgspec.json.format(msgspec.json.encode(msgspec.structs.replace(manifest, files=digests)), indent=1)
-    stamp = manifest.created.translate(str.maketrans("", "", ":-.+"))
-    return write_folder(parent / f"{stamp}-{hashlib.sha256(raw).hexdigest()[:12]}", {**files, MANIFEST: raw})
+    return write_bundle(parent, {**files, MANIFEST: raw})
 
 
-def write_folder(target: Path, files: dict[str, bytes]) -> Path:
+def write_bundle(parent: Path, files: Mapping[str, bytes]) -> Path:
+    """Write a bundle's files, the manifest among them, below `parent` under the name that manifest gives."""
+    raw = files[MANIFEST]
+    created = read_manifest(raw, str(parent)).created
+    stamp = "".join(letter for letter in created if letter.isascii() and letter.isalnum())
+    return write_folder(parent / f"{stamp[:20]}-{hashlib.sha256(raw).hexdigest()[:12]}", files)
+
+
+def write_folder(target: Path, files: Mapping[str, bytes]) -> Path:
     """Write a folder of files durably and atomically: it appears complete under its name, or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=target.parent))
@@ -151,17 +245,6 @@ def find_bundle(parent: Path, bundle_id: str) -> Bundle:
             return bundle
         raise BundleError(f"{folder} was changed since export: it is {bundle.id[:12]}, its name says {bundle_id[:12]}")
     raise BundleError(f"bundle {bundle_id[:12]} is not in {parent}; calibrate the product with a bundle that is there")
-
-
-def _verified(path: Path, digest: str) -> bytes:
-    data = _read(path)
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
-        raise BundleError(
-            f"{path} was changed since export: sha256 {found[:12]}, manifest says {digest[:12]}; "
-            "restore it or train the product again"
-        )
-    return data
 
 
 def _read(path: Path) -> bytes:

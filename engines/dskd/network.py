@@ -99,7 +99,7 @@ class Dskd(nn.Module):
 
     def normalise(self, pictures: Tensor) -> Tensor:
         """(B, H, W, 3) BGR uint8 -> (B, 3, H, W) RGB as the teacher was trained."""
-        rgb = pictures.permute(0, 3, 1, 2).float().flip(1)
+        rgb = pictures.float().permute(0, 3, 1, 2).flip(1)  # FP32 first: TensorRT moves no uint8
         return (rgb - self.get_buffer("pixel_mean")) / self.get_buffer("pixel_std")
 
     def teach(self, x: Tensor) -> Levels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from engines.detector import infer
 from engines.dskd.backbones import teacher_spec
 from engines.dskd.checkpoint import Say, remove_checkpoint
 from engines.dskd.distributed import ALONE, Group
-from engines.dskd.export import export
+from engines.dskd.export import export_graphs
 from engines.dskd.features import Pictures
 from engines.dskd.method import Method
 from engines.dskd.train import Progress, Trained, TrainingConfig, train
@@ -29,6 +30,7 @@ from engines.runtimes.base import open_runtime
 from engines.scoring import Scoring
 from engines.select import choose_scoring
 from engines.tiling import cut_tiles, layout
+from engines.training_report import TrainingReport, encode_report, thin
 from engines.view import Plan, View, plan_view
 
 PARITY_PICTURES = 4
@@ -79,11 +81,17 @@ def teach(
         PartNotFound: the view says `locate`, and a picture shows no such part.
         TrainingError: training failed, or pictures are of mixed sizes without `any_size`.
     """
-    learnt = learn(fit, select, config, any_size, on_step, work, say, group, view)
+    curve: list[tuple[int, float, float | None]] = []
+
+    def note(step: Progress) -> None:
+        curve.append((step.step, step.loss, step.select_loss))
+        on_step(step)
+
+    learnt = learn(fit, select, config, any_size, note, work, say, group, view)
     spec, sizes, trained = learnt.plan.spec, learnt.fit.sizes | learnt.select.sizes, learnt.trained
     for_fit, for_select = learnt.fit, learnt.select
-    model = export(trained.network, tiles_of(for_select.pictures[:PARITY_PICTURES], spec)[:PARITY_PICTURES])
-    scoring = score_select(model, for_select.pictures, spec, config.seed, config.method)
+    graphs = export_graphs(trained.network, tiles_of(for_select.pictures[:PARITY_PICTURES], spec)[:PARITY_PICTURES])
+    scoring = score_select(graphs.fp32, for_select.pictures, spec, config.seed, config.method)
     manifest = Manifest(
         format=FORMAT,
         product=product,
@@ -91,14 +99,17 @@ def teach(
         teacher=config.teacher,
         weights_licence=teacher_spec(config.teacher).weights_licence,
         input=spec if len(sizes) == 1 else msgspec.structs.replace(spec, frame_size=None),
-        levels=map_shapes(model, for_select.pictures[0], spec),
+        levels=map_shapes(graphs.fp32, for_select.pictures[0], spec),
         fit=for_fit.fingerprints,
         select=for_select.fingerprints,
         training=_training_facts(trained, config),
         versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         files={},
     )
-    bundle = load_bundle(save_bundle(parent, manifest, model, scoring, learnt.plan.template))
+    report = encode_report(TrainingReport(thin(curve), graphs.checks, os.cpu_count() or 1))
+    bundle = load_bundle(
+        save_bundle(parent, manifest, graphs.fp32, scoring, learnt.plan.template, graphs.fp16, report=report)
+    )
     if work is not None:
         remove_checkpoint(work)
     return bundle

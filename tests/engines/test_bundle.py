@@ -14,6 +14,7 @@ import pytest
 from engines.bundle import (
     MANIFEST,
     MODEL,
+    REPORT,
     SCORING,
     TEMPLATE,
     Bundle,
@@ -24,6 +25,7 @@ from engines.bundle import (
 )
 from engines.errors import BundleError
 from engines.image import InputSpec, Locate, Tiling
+from engines.training_report import TrainingReport, decode_report, encode_report
 
 
 @pytest.fixture
@@ -132,4 +134,41 @@ def test_an_input_with_something_unknown_is_refused(folder: Path) -> None:
     document["input"]["mirror"] = True
     (folder / MANIFEST).write_text(json.dumps(document))
     with pytest.raises(BundleError, match="mirror"):
+        load_bundle(folder)
+
+
+def test_graphs_of_other_precisions_and_the_report_come_back(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    report = encode_report(TrainingReport([(1, 2.0, None)], {}, 2))
+    folder = save_bundle(
+        tmp_path, tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring, fp16=b"half", report=report
+    )
+    bundle = load_bundle(folder)
+    assert (bundle.graph("fp32"), bundle.graph("fp16")) == (tiny_bundle.model, b"half")
+    assert decode_report(bundle.files[REPORT]).curve == [(1, 2.0, None)]
+    with pytest.raises(BundleError, match=r"no model.int8.onnx, only model.fp16.onnx, model.onnx"):
+        bundle.graph("int8")
+
+
+def as_format(folder: Path, number: int) -> Path:
+    document = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps({**document, "format": number}))
+    return folder
+
+
+def test_a_bundle_of_format_2_is_still_read(folder: Path, tiny_bundle: Bundle) -> None:
+    old = load_bundle(as_format(folder, 2))
+    assert old.model == tiny_bundle.model
+    with pytest.raises(BundleError, match="train the product again"):
+        old.graph("fp16")
+
+
+def test_format_2_has_no_other_graphs(tmp_path: Path, tiny_bundle: Bundle) -> None:
+    folder = save_bundle(tmp_path, tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring, fp16=b"half")
+    with pytest.raises(BundleError, match="may have nothing more"):
+        load_bundle(as_format(folder, 2))
+
+
+def test_an_unknown_format_is_named_whatever_else_it_holds(folder: Path) -> None:
+    (folder / MANIFEST).write_text('{"format": 99, "graphs": ["a"]}')
+    with pytest.raises(BundleError, match="bundle format 99, this program reads 2 and 3"):
         load_bundle(folder)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from engines.bundle import REPORT
 from engines.detector import open_detector
-from engines.dskd.export import check_parity, export
+from engines.dskd.export import TOLERANCE, check_parity, export
 from engines.dskd.features import Pictures
+from engines.dskd.half import LIMIT, compare
 from engines.dskd.teach import paint_part, teach
 from engines.dskd.train import Progress, Trained, TrainingConfig, train
 from engines.errors import PartNotFound, TrainingError
@@ -19,6 +21,7 @@ from engines.image import InputSpec, Tiling, content_box, fingerprint, prepare, 
 from engines.runtimes.base import open_runtime
 from engines.scoring import score
 from engines.tiling import cut_tiles, layout, stitch
+from engines.training_report import decode_report
 from engines.view import View
 from inspector.cameras.synthetic import draw_part
 
@@ -70,6 +73,12 @@ def test_teaching_gives_a_bundle_that_runs_and_knows_its_pictures(folder: Path, 
         detector = open_detector(bundle, engine, 1)
         seen = score(detector.detect(read_image(paths[0])).maps, bundle.scoring)
         assert np.isfinite(seen.value)
+    report = decode_report(bundle.files[REPORT])
+    assert [step for step, *_ in report.curve] == [1, 2, 3]
+    assert report.graphs["fp32"].difference < TOLERANCE
+    assert report.graphs["fp16"].difference < LIMIT
+    difference, _ = compare(bundle.model, bundle.graph("fp16"), textures(2, 7))
+    assert difference < LIMIT
 
 
 def test_mixed_sizes_must_be_allowed(folder: Path, tmp_path: Path) -> None:
