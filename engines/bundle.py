@@ -21,6 +21,7 @@ from engines.image import InputSpec
 from engines.locate import Grey, decode_template, encode_template
 from engines.scoring import Scoring
 from engines.scoring_file import arrays_scoring, pack_arrays, scoring_arrays, unpack_arrays
+from engines.signature import SIGNATURE, Keys, check_signature
 from engines.tiling import check_tiling
 
 FORMAT = 3  # 3: FP16 and INT8 graphs and a training report may be there
@@ -69,8 +70,9 @@ class Bundle:
 
     Attributes:
         id: sha256 of the manifest, and through it of every file.
-        files: the bytes that were verified, by name, and the manifest's own.
+        files: the bytes that were verified, by name, and the manifest's and signature's own.
         template: (h, w) grey, of products whose parts are located.
+        signer: public key that signed it, hexadecimal; None: nobody did.
     """
 
     id: str
@@ -78,6 +80,7 @@ class Bundle:
     files: Mapping[str, bytes]
     scoring: Scoring
     template: Grey | None = None
+    signer: str | None = None
 
     @property
     def model(self) -> bytes:
@@ -99,15 +102,18 @@ class Bundle:
         return self.files[GRAPHS[precision]]
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, keys: Keys | None = None) -> Bundle:
     """Read a bundle and verify every byte against its manifest.
 
+    Args:
+        keys: that may have signed it; None: it need not be signed.
+
     Raises:
-        BundleError: missing, of an unknown format, or changed since export.
+        BundleError: missing, of an unknown format, changed since export, or not signed as it should be.
     """
     raw = _read(folder / MANIFEST)
-    listed = read_manifest(raw, str(folder)).files
-    return verify({MANIFEST: raw, **{name: _read(folder / name) for name in listed}}, str(folder))
+    names = set(read_manifest(raw, str(folder)).files) | ({SIGNATURE} if (folder / SIGNATURE).exists() else set())
+    return verify({MANIFEST: raw, **{name: _read(folder / name) for name in names}}, str(folder), keys)
 
 
 def read_manifest(raw: bytes, where: str) -> Manifest:
@@ -127,7 +133,7 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
                 "train again or upgrade"
             )
         manifest = msgspec.json.decode(raw, type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{where}: {MANIFEST} is not a manifest: {error}; train the product again") from error
     required = {MODEL, SCORING} if manifest.input.locate is None else {MODEL, SCORING, TEMPLATE}
     listed = set(manifest.files)
@@ -139,16 +145,23 @@ def read_manifest(raw: bytes, where: str) -> Manifest:
     return manifest
 
 
-def verify(files: Mapping[str, bytes], where: str) -> Bundle:
-    """A bundle from its files' bytes: the one way there is.
+def verify(files: Mapping[str, bytes], where: str, keys: Keys | None = None) -> Bundle:
+    """A bundle from its files' bytes: the one way there is. Nothing is decoded before it was found unchanged.
 
     Args:
-        files: the manifest and all that it lists, by name.
+        files: the manifest, all that it lists, and the signature where there is one, by name; nothing else.
+        keys: see `load_bundle`.
 
     Raises:
         BundleError: see `load_bundle`.
     """
     manifest = read_manifest(files[MANIFEST], where)
+    signer = check_signature(files[MANIFEST], files.get(SIGNATURE), keys, where)
+    if set(files) - {MANIFEST, SIGNATURE} != set(manifest.files):
+        wrong = sorted(set(files) - {MANIFEST, SIGNATURE} ^ set(manifest.files))
+        raise BundleError(
+            f"{where}: {', '.join(wrong)} is there and not in {MANIFEST}, or the reverse; export it again"
+        )
     for name, digest in manifest.files.items():
         found = hashlib.sha256(files[name]).hexdigest()
         if found != digest:
@@ -162,7 +175,7 @@ def verify(files: Mapping[str, bytes], where: str) -> Bundle:
         template = decode_template(files[TEMPLATE]) if TEMPLATE in files else None
     except EngineError as error:
         raise BundleError(f"{where}: {error}") from error
-    return Bundle(hashlib.sha256(files[MANIFEST]).hexdigest(), manifest, dict(files), scoring, template)
+    return Bundle(hashlib.sha256(files[MANIFEST]).hexdigest(), manifest, dict(files), scoring, template, signer)
 
 
 def save_bundle(
@@ -233,14 +246,14 @@ def newest_bundle(parent: Path) -> Path:
     return folders[-1]
 
 
-def find_bundle(parent: Path, bundle_id: str) -> Bundle:
-    """Load the bundle of that id from below `parent`.
+def find_bundle(parent: Path, bundle_id: str, keys: Keys | None = None) -> Bundle:
+    """Load the bundle of that id from below `parent`; `keys` as for `load_bundle`.
 
     Raises:
-        BundleError: it isn't there, or was changed since.
+        BundleError: it isn't there, was changed since, or is not signed as it should be.
     """
     for folder in sorted(parent.glob(f"*-{bundle_id[:12]}")):
-        bundle = load_bundle(folder)
+        bundle = load_bundle(folder, keys)
         if bundle.id == bundle_id:
             return bundle
         raise BundleError(f"{folder} was changed since export: it is {bundle.id[:12]}, its name says {bundle_id[:12]}")

@@ -13,6 +13,7 @@ The camera is fixed, so the scale is not searched. A part that looks the same wh
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 
 import cv2
@@ -27,6 +28,7 @@ Edges = NDArray[np.float32]  # (H, W), gradient magnitude >= 0
 Matrix = NDArray[np.float64]  # (2, 3) affine
 Point = tuple[float, float]
 
+LARGEST_TEMPLATE = 1 << 26  # px; no camera has more, and a small PNG can claim any number
 COARSE, FINE = 28, 128  # px; the template's longest side is at most this in the two searches
 TURNS = 12  # rotations of the coarse search: 30 degrees apart move a rim of 12 px radius by 3 px to either side
 ANGLES, RADII = 360, 48  # size of a polar picture
@@ -208,7 +210,9 @@ def decode_template(data: bytes) -> Grey:
     Raises:
         ImageError: they are none.
     """
-    template = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    width, height = struct.unpack(">II", data[16:24]) if data[12:16] == b"IHDR" and len(data) > 24 else (0, 0)
+    is_likely = 0 < width * height <= LARGEST_TEMPLATE
+    template = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if is_likely else None
     if template is None:
         raise ImageError(f"the template is not a readable picture ({len(data)} bytes); teach the product again")
     return np.asarray(template, np.uint8)

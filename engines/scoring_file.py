@@ -13,6 +13,8 @@ from engines.scoring import Layout, Scoring
 
 Arrays = dict[str, NDArray[np.generic]]
 
+LARGEST = 1 << 28  # bytes unpacked; a few arrays of a map's size each. A kilobyte of zip can claim terabytes.
+
 
 def scoring_arrays(scoring: Scoring) -> Arrays:
     """The arrays that `arrays_scoring` turns back into the same scoring."""
@@ -84,10 +86,13 @@ def unpack_arrays(data: bytes) -> Arrays:
     """The arrays of .npz bytes; pickled objects are refused.
 
     Raises:
-        EngineError: the bytes are no .npz file.
+        EngineError: the bytes are no .npz file, or one of unlikely size.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            unpacked = sum(info.file_size for info in archive.zip.infolist())
+            if unpacked > LARGEST:
+                raise ValueError(f"{unpacked} bytes unpacked, more than {LARGEST}")
             return {key: archive[key] for key in archive.files}
     except Exception as error:  # numpy and zipfile raise a dozen unrelated types on damaged bytes
         raise EngineError(f"arrays can't be read ({type(error).__name__}: {error}); the file is damaged") from error

@@ -65,5 +65,5 @@ def decode_report(data: bytes) -> TrainingReport:
     """
     try:
         return msgspec.json.decode(data, type=TrainingReport)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BundleError(f"the training report can't be read: {error}; restore the bundle") from error

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from calibration.recipe import ACTIVE, Recipe, check_product_name, load_recipe
 from engines.bundle import Bundle, find_bundle, load_bundle, newest_bundle
+from engines.signature import Keys, read_keys
+
+KEYS = "keys"  # folder of the public keys that may sign bundles, below the data directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +38,27 @@ class Product:
         """The bundle trained last, verified.
 
         Raises:
-            BundleError: there is none, or it was changed.
+            BundleError: there is none, it was changed, or it is not signed by a trusted key.
         """
-        return load_bundle(newest_bundle(self.bundles))
+        return load_bundle(newest_bundle(self.bundles), self.trusted_keys())
 
     def active(self) -> tuple[Recipe, Bundle]:
         """The recipe that judges, and the bundle it was calibrated with, both verified.
 
         Raises:
             RecipeError: the product was not calibrated, or the recipe was changed.
-            BundleError: its bundle is gone or was changed.
+            BundleError: its bundle is gone, was changed, or is not signed by a trusted key.
         """
         recipe = load_recipe(self.recipes)
-        return recipe, find_bundle(self.bundles, recipe.bundle)
+        return recipe, find_bundle(self.bundles, recipe.bundle, self.trusted_keys())
+
+    def trusted_keys(self) -> Keys | None:
+        """Keys of which one must have signed every bundle, from data_dir/keys; None: there is no such folder.
+
+        Raises:
+            BundleError: it holds something else, or nothing.
+        """
+        return read_keys(self.folder.parent.parent / KEYS)
 
     @property
     def is_calibrated(self) -> bool:

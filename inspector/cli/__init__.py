@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inspector.cli import box, evaluate, history, line, teach
+from inspector.cli import box, bundle, evaluate, history, line, teach
 from inspector.cli.common import ERRORS, fail
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
 for group in (teach, evaluate, line, box):
     app.add_typer(group.app)
 app.add_typer(history.app, name="history")
+app.add_typer(bundle.app, name="bundle")
 
 
 def main() -> None:
