@@ -21,6 +21,10 @@ class RuntimeUnavailable(EngineError):
     """An inference runtime that is not installed or can't run on this box."""
 
 
+class InferenceFailed(EngineError):
+    """One inference that gave no maps."""
+
+
 class TrainingError(EngineError):
     """Training that can't start or did not converge."""
 
