@@ -10,12 +10,10 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.errors import EngineError, ImageError
 from engines.image import Image, InputSpec, Pose, frame_size, prepare
-from engines.runtimes.base import Runtime, open_runtime
+from engines.runtimes.base import Runtime, engine_name, open_runtime
 from engines.scoring import Map
 from engines.tiling import cut_tiles, stitch
 from engines.view import open_locator
-
-WARM_UPS = 3  # first inferences allocate and tune; no part should pay for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,11 @@ class Anomaly:
 
 
 class Detector:
-    """A bundle on a runtime. One thread at a time."""
+    """A bundle on a runtime. One thread at a time.
+
+    Attributes:
+        engine: name of the engine, as `ENGINES` has it.
+    """
 
     def __init__(self, bundle: Bundle, runtime: Runtime, engine: str, any_size: bool = False) -> None:
         self.bundle = bundle
@@ -44,7 +46,8 @@ class Detector:
         Raises:
             ImageError: the frame is of another size than taught, or no picture.
             PartNotFound: the product's parts are located, and this frame shows none.
-            EngineError: the runtime gave maps of another shape than the manifest's.
+            InferenceFailed: the runtime failed.
+            EngineError: it gave maps of another shape than the manifest's.
         """
         self._check_size(image)
         started = time.perf_counter_ns()
@@ -68,10 +71,9 @@ class Detector:
         return None if self._locator is None else self._locator.find(image)
 
     def warm_up(self) -> None:
-        """Run a few inferences, tiles and all, so that the first part is as fast as the rest."""
+        """Look at a black canvas, so that the first part does not wait for what tiles need; the runtime is warm."""
         blank = np.zeros((self._spec.canvas[1], self._spec.canvas[0], 3), np.uint8)
-        for _ in range(WARM_UPS):
-            infer(self._runtime, blank, self._spec)
+        infer(self._runtime, blank, self._spec)
 
     def close(self) -> None:
         """Release the runtime; may be called twice."""
@@ -96,9 +98,9 @@ def open_detector(bundle: Bundle, engine: str, threads: int = 0, any_size: bool 
     """Load a bundle into a runtime and warm it up.
 
     Raises:
-        RuntimeUnavailable: the runtime is not installed or refuses the model.
+        RuntimeUnavailable: the engine is not installed, can't run on this box, or refuses the model.
         ImageError: the bundle's template shows nothing to locate.
     """
-    detector = Detector(bundle, open_runtime(engine, bundle.model, threads), engine, any_size)
+    detector = Detector(bundle, open_runtime(engine, bundle.model, threads), engine_name(engine), any_size)
     detector.warm_up()
     return detector

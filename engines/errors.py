@@ -18,7 +18,15 @@ class BundleError(EngineError):
 
 
 class RuntimeUnavailable(EngineError):
-    """An inference runtime that is not installed or can't run on this box."""
+    """An engine that is not installed, or can't run on this box or run this model."""
+
+
+class InferenceFailed(EngineError):
+    """One inference that gave no maps."""
+
+
+class CertificateError(EngineError):
+    """An engine whose certificate is missing, stale, damaged or over its limits."""
 
 
 class InferenceFailed(EngineError):

@@ -26,7 +26,7 @@ from engines.detector import Detector, open_detector
 from engines.errors import EvaluationError, PartNotFound
 from engines.evaluation import Evaluation, Interval, Judged, evaluate
 from engines.image import InputSpec, Pose, content_box, cut, fingerprint, prepare_mask
-from engines.runtimes.base import preferred_runtime
+from engines.runtimes.base import preferred_engine
 from engines.scoring import Map, Mask, Scoring, fuse, score_fused
 from inspector.products import Product
 
@@ -81,7 +81,7 @@ def evaluate_product(
             f"all good test pictures were used to train the product, such as {refused[0]}; "
             "give good parts that the network has not seen"
         )
-    engine = engine or preferred_runtime()
+    engine = engine or preferred_engine()
     detector = open_detector(bundle, engine, any_size=bundle.manifest.input.frame_size is None)
     try:
         judged = judge_pictures(detector, bundle.scoring, kept, on_picture)

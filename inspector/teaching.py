@@ -27,7 +27,7 @@ from calibration.samples import Sample, list_samples, split_roles
 from engines.bundle import Bundle
 from engines.detector import open_detector
 from engines.errors import TrainingError
-from engines.runtimes.base import preferred_runtime
+from engines.runtimes.base import preferred_engine
 from engines.view import View
 from inspector.products import Product
 
@@ -125,7 +125,7 @@ def calibrate_on(
     """Calibrate on given samples, and make the recipe the active one."""
     bundle = product.newest_bundle()
     any_size = bundle.manifest.input.frame_size is None
-    detector = open_detector(bundle, engine or preferred_runtime(), any_size=any_size)
+    detector = open_detector(bundle, engine or preferred_engine(), any_size=any_size)
     try:
         with _progress(console, TimeRemainingColumn()) as bar:
             task: TaskID = bar.add_task("scoring good parts", total=len(samples))

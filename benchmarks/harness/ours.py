@@ -13,7 +13,7 @@ from engines.bundle import Bundle
 from engines.detector import open_detector
 from engines.dskd.teach import teach
 from engines.dskd.train import Progress, TrainingConfig
-from engines.runtimes.base import preferred_runtime
+from engines.runtimes.base import preferred_engine
 from harness.cases import Case, Material, fingerprint, masks_fingerprint, masks_on_grid, prepared, read_case
 from harness.facts import ROOT, versions
 from harness.final_runs import Guard
@@ -84,7 +84,7 @@ def train_and_judge(
     fit, select = ([entry.path for entry in entries] for entries in (material.fit, material.select))
     bundle = teach("benchmark", fit, select, folder / "bundles", training, any_size=True, on_step=on_step)
     train_s = time.monotonic() - started
-    engine = preferred_runtime()
+    engine = preferred_engine()
     detector = open_detector(bundle, engine, any_size=True)
     judged = judge_pictures(detector, bundle.scoring, material.test)
     detector.close()

@@ -1,25 +1,57 @@
-"""What every inference runtime offers, and the one table of those there are."""
+"""What every inference runtime offers, and the one table of engines: a runtime at a precision.
+
+An engine's name is `library:precision` ("openvino:bf16"); the reference, ONNX Runtime in FP32, is "onnxruntime".
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import platform
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
-from engines.errors import RuntimeUnavailable
+import numpy as np
+
+from engines.errors import InferenceFailed, RuntimeUnavailable
 from engines.image import Image
 from engines.scoring import Map
 
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+
+REFERENCE = "onnxruntime"  # every other engine is held against it
+WARM_UPS = 3  # first inferences allocate and tune; no part should pay for them
+
 
 class Runtime(Protocol):
-    """A loaded model. One thread at a time."""
+    """A loaded model, warmed up. One thread at a time."""
 
     def infer(self, picture: Image) -> tuple[Map, ...]:
-        """Raw anomaly maps of one picture: (H, W, 3) BGR uint8 at model size -> per level (h, w) float32."""
+        """Raw anomaly maps of one picture: (H, W, 3) BGR uint8 at model size -> per level (h, w) float32.
+
+        The maps are the caller's own; the runtime's buffers are used again.
+
+        Raises:
+            InferenceFailed: the picture has another size, the runtime is closed, or its library failed.
+        """
 
     def close(self) -> None:
         """Give memory and device back; may be called twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One way to run a bundle's model.
+
+    Attributes:
+        library: what is imported, and the extra that installs it.
+        open: loads ONNX bytes with so many CPU threads (0: every core); raises `RuntimeUnavailable`, also when the
+            library would compute in another precision than this.
+    """
+
+    library: str
+    precision: Precision
+    open: Callable[[bytes, int], Runtime]
 
 
 def _open_onnxruntime(model: bytes, threads: int) -> Runtime:
@@ -28,41 +60,103 @@ def _open_onnxruntime(model: bytes, threads: int) -> Runtime:
     return OnnxRuntime(model, threads)
 
 
-def _open_openvino(model: bytes, threads: int) -> Runtime:
-    from engines.runtimes.openvino import OpenVinoRuntime
+def _open_openvino(precision: Precision) -> Callable[[bytes, int], Runtime]:
+    def open_at(model: bytes, threads: int) -> Runtime:
+        from engines.runtimes.openvino import OpenVinoRuntime
 
-    return OpenVinoRuntime(model, threads)
+        return OpenVinoRuntime(model, threads, precision)
+
+    return open_at
 
 
-RUNTIMES: dict[str, Callable[[bytes, int], Runtime]] = {
-    "onnxruntime": _open_onnxruntime,
-    "openvino": _open_openvino,
+ENGINES: dict[str, Engine] = {
+    "onnxruntime": Engine("onnxruntime", "fp32", _open_onnxruntime),
+    "openvino:fp32": Engine("openvino", "fp32", _open_openvino("fp32")),
+    "openvino:bf16": Engine("openvino", "bf16", _open_openvino("bf16")),
 }
 
 
+def engine_name(text: str) -> str:
+    """The name under which `ENGINES` has it; FP32 may be left out.
+
+    Raises:
+        RuntimeUnavailable: there is no such engine.
+    """
+    for name in (text, f"{text}:fp32", text.removesuffix(":fp32")):
+        if name in ENGINES:
+            return name
+    raise RuntimeUnavailable(f"unknown engine {text!r}; choose one of {', '.join(ENGINES)}")
+
+
 def open_runtime(name: str, model: bytes, threads: int = 0) -> Runtime:
-    """Load ONNX bytes into the named runtime.
+    """Load ONNX bytes into an engine and warm it up.
 
     Args:
-        name: a key of `RUNTIMES`.
+        name: see `engine_name`.
         threads: CPU threads of one inference; 0 lets the runtime use every core.
 
     Raises:
-        RuntimeUnavailable: unknown, not installed, or it refuses the model.
+        RuntimeUnavailable: unknown, not installed, the box has not its precision, or it refuses or can't run the model.
     """
-    if name not in RUNTIMES:
-        raise RuntimeUnavailable(f"unknown runtime {name!r}; choose one of {', '.join(RUNTIMES)}")
-    if not is_installed(name):
-        raise RuntimeUnavailable(f"runtime {name} is not installed; pip install 'line-inspector[{name}]'")
-    return RUNTIMES[name](model, threads)
+    engine = ENGINES[engine_name(name)]
+    if not is_installed(engine.library):
+        raise RuntimeUnavailable(f"engine {name}: {engine.library} is not installed; {install_hint(engine.library)}")
+    return engine.open(model, threads)
 
 
-def is_installed(name: str) -> bool:
-    """Whether the runtime's own library can be found."""
-    return importlib.util.find_spec(name) is not None
+def is_installed(library: str) -> bool:
+    """Whether a runtime's own library can be found."""
+    return importlib.util.find_spec(library) is not None
 
 
-def preferred_runtime() -> str:
-    """OpenVINO on x86 where it is installed, ONNX Runtime elsewhere."""
+def install_hint(library: str) -> str:
+    """The command that installs a runtime's library."""
+    return "pip install line-inspector" if library == REFERENCE else f"pip install 'line-inspector[{library}]'"
+
+
+def preferred_engine() -> str:
+    """OpenVINO on x86 where it is installed, ONNX Runtime elsewhere; in FP32, which every box has."""
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return "openvino" if on_x86 and is_installed("openvino") else "onnxruntime"
+    return "openvino:fp32" if on_x86 and is_installed("openvino") else REFERENCE
+
+
+# -- what the runtimes share ---------------------------------------------------------------------------------------
+
+
+def check_input(library: str, shape: tuple[object, ...], is_uint8: bool) -> tuple[int, int, int]:
+    """(H, W, 3) of a graph's input.
+
+    Raises:
+        RuntimeUnavailable: it is no (1, H, W, 3) uint8.
+    """
+    sizes = tuple(size for size in shape if isinstance(size, int))
+    if len(shape) != 4 or len(sizes) != 4 or sizes[0] != 1 or sizes[3] != 3 or not is_uint8:
+        raise RuntimeUnavailable(
+            f"{library} refuses the model: its input is {shape}, not (1, H, W, 3) uint8; export it again"
+        )
+    return sizes[1], sizes[2], 3
+
+
+def fill(buffer: Image, picture: Image) -> None:
+    """Copy a picture into a runtime's own input buffer; both (H, W, 3).
+
+    Raises:
+        InferenceFailed: the shapes differ, which numpy would broadcast.
+    """
+    if picture.shape != buffer.shape or picture.dtype != np.uint8:
+        raise InferenceFailed(f"picture {picture.shape} {picture.dtype}, but the model eats {buffer.shape} uint8")
+    np.copyto(buffer, picture)
+
+
+def warm_up(library: str, runtime: Runtime, shape: tuple[int, int, int]) -> None:
+    """Run a few inferences of a black picture.
+
+    Raises:
+        RuntimeUnavailable: the model loads but can't run.
+    """
+    blank = np.zeros(shape, np.uint8)
+    try:
+        for _ in range(WARM_UPS):
+            runtime.infer(blank)
+    except InferenceFailed as error:
+        raise RuntimeUnavailable(f"{library} loads the model but can't run it: {error}; export it again") from error

@@ -1,21 +1,27 @@
-"""One contract for every runtime."""
+"""One contract for every engine, and what each asserts about itself."""
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from engines.bundle import Bundle
-from engines.errors import RuntimeUnavailable
+from engines.errors import InferenceFailed, RuntimeUnavailable
 from engines.image import Image
 from engines.runtimes import base
-from engines.runtimes.base import RUNTIMES, Runtime, open_runtime
+from engines.runtimes.base import ENGINES, Engine, Runtime, engine_name, open_runtime
+from engines.runtimes.openvino import check_precision
 from engines.scoring import Map
 
+HERE = ("onnxruntime", "openvino:fp32")  # engines that every CPU has
 
-@pytest.fixture(params=sorted(RUNTIMES))
+
+@pytest.fixture(params=HERE)
 def runtime(request: pytest.FixtureRequest, tiny_bundle: Bundle) -> Iterator[Runtime]:
     opened = open_runtime(request.param, tiny_bundle.model, 1)
     yield opened
@@ -52,26 +58,158 @@ def test_a_picture_with_strides_is_read_rightly(runtime: Runtime) -> None:
     np.testing.assert_allclose(runtime.infer(turned)[0], reference(np.ascontiguousarray(turned))[0], atol=1e-3)
 
 
-def test_closing_twice_is_harmless(runtime: Runtime) -> None:
+def test_closing_twice_is_harmless_and_a_closed_runtime_says_so(runtime: Runtime) -> None:
     assert runtime.infer(picture(0))
     runtime.close()
     runtime.close()
+    with pytest.raises(InferenceFailed, match="is closed"):
+        runtime.infer(picture(0))
 
 
-@pytest.mark.parametrize("name", sorted(RUNTIMES))
+@pytest.mark.parametrize("shape", [(64, 63, 3), (1, 1, 3), (64, 64)])
+def test_a_picture_of_another_shape_is_refused_and_the_next_one_is_not(
+    runtime: Runtime, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(InferenceFailed, match=r"eats \(64, 64, 3\)"):
+        runtime.infer(np.zeros(shape, np.uint8))
+    np.testing.assert_allclose(runtime.infer(picture(4))[0], reference(picture(4))[0], rtol=1e-4, atol=1e-3)
+
+
+def test_memory_stays_flat_over_many_inferences(runtime: Runtime) -> None:
+    image = picture(5)
+
+    def look(times: int) -> int:
+        for _ in range(times):
+            runtime.infer(image)
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    before = look(500)
+    assert look(4000) - before < 4_000_000  # one input that was kept each time would be 49 MB
+
+
+@pytest.mark.parametrize("name", HERE)
 @pytest.mark.parametrize("model", [b"", b"no model at all"])
 def test_garbage_is_refused_by_name(name: str, model: bytes) -> None:
-    with pytest.raises(RuntimeUnavailable, match=name):
+    with pytest.raises(RuntimeUnavailable, match=ENGINES[name].library):
         open_runtime(name, model)
 
 
-def test_an_unknown_runtime_names_those_there_are() -> None:
-    with pytest.raises(RuntimeUnavailable, match="onnxruntime"):
+@pytest.mark.parametrize("name", HERE)
+def test_a_graph_with_another_input_is_refused_by_name(name: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"{ENGINES[name].library}.*uint8"):
+        open_runtime(name, one_node("Identity", TensorProto.FLOAT, [1, 8, 8, 3]))
+
+
+def test_a_graph_that_loads_but_cannot_run_is_never_called_ready() -> None:
+    with pytest.raises(RuntimeUnavailable, match="onnxruntime loads the model but can't run it"):
+        open_runtime("onnxruntime", one_node("Gather", TensorProto.UINT8, [1, 8, 8, 3], index=99))
+
+
+LIBRARY_CALLS = {
+    "onnxruntime": "onnxruntime.InferenceSession.run_with_iobinding",
+    "openvino:fp32": "openvino.InferRequest.infer",
+}
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError("out of memory")
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_an_engine_that_fails_while_warming_up_is_never_called_ready(
+    monkeypatch: pytest.MonkeyPatch, tiny_bundle: Bundle, name: str
+) -> None:
+    monkeypatch.setattr(LIBRARY_CALLS[name], broken)
+    with pytest.raises(RuntimeUnavailable, match=f"{ENGINES[name].library}.*can't run it.*out of memory"):
+        open_runtime(name, tiny_bundle.model, 1)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_failed_inference_is_named_and_the_next_one_may_succeed(tiny_bundle: Bundle, name: str) -> None:
+    runtime = open_runtime(name, tiny_bundle.model, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LIBRARY_CALLS[name], broken)
+        with pytest.raises(InferenceFailed, match=f"{ENGINES[name].library} failed: out of memory"):
+            runtime.infer(picture(6))
+    np.testing.assert_allclose(runtime.infer(picture(6))[0], reference(picture(6))[0], rtol=1e-4, atol=1e-3)
+
+
+def test_an_unknown_engine_names_those_there_are() -> None:
+    with pytest.raises(RuntimeUnavailable, match=r"onnxruntime, openvino:fp32"):
         open_runtime("abacus", b"")
 
 
-def test_a_runtime_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("openvino", "openvino:fp32"), ("onnxruntime:fp32", "onnxruntime"), ("openvino:bf16", "openvino:bf16")],
+)
+def test_fp32_may_be_left_out_of_a_name(text: str, name: str) -> None:
+    assert engine_name(text) == name
+
+
+def test_a_library_that_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "is_installed", lambda name: False)
     with pytest.raises(RuntimeUnavailable, match=r"line-inspector\[openvino\]"):
         open_runtime("openvino", b"")
-    assert base.preferred_runtime() == "onnxruntime"
+    assert base.preferred_engine() == "onnxruntime"
+
+
+class Core:
+    """An OpenVINO of a CPU without BF16, whatever this one has."""
+
+    def get_property(self, device: str, name: str) -> object:
+        return {"OPTIMIZATION_CAPABILITIES": ["FP32", "INT8"], "FULL_DEVICE_NAME": "Old CPU"}[name]
+
+
+def test_bf16_is_refused_by_name_where_the_cpu_has_none(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Bundle) -> None:
+    monkeypatch.setattr("openvino.Core", Core)
+    with pytest.raises(RuntimeUnavailable, match=r"openvino:bf16: this CPU \(Old CPU\) computes in FP32, INT8"):
+        open_runtime("openvino:bf16", tiny_bundle.model, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "layers"),
+    [
+        ("fp32", [("Input", "u8"), ("Convolution", "f32"), ("Subgraph", "u8"), ("Const", "i32")]),
+        ("bf16", [("Input", "u8"), ("Convolution", "bf16"), ("FullyConnected", "bf16"), ("Subgraph", "f32")]),
+        ("int8", [("Convolution", "f32"), ("Convolution", "i8"), ("MatMul", "u8")]),
+    ],
+)
+def test_the_precision_that_is_executed_is_accepted(asked: base.Precision, layers: list[tuple[str, str]]) -> None:
+    check_precision(asked, layers)
+
+
+@pytest.mark.parametrize(
+    ("asked", "layers"),
+    [
+        ("fp32", [("Convolution", "bf16")]),
+        ("fp32", [("Convolution", "f32"), ("Subgraph", "f16")]),
+        ("fp32", [("Convolution", "i8")]),
+        ("bf16", [("Convolution", "f32"), ("Convolution", "f32"), ("MatMul", "bf16")]),
+        ("int8", [("Convolution", "f32")]),
+        ("bf16", []),
+    ],
+)
+def test_another_precision_than_asked_is_refused(asked: base.Precision, layers: list[tuple[str, str]]) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"openvino:{asked} would compute in"):
+        check_precision(asked, layers)
+
+
+def test_every_engine_is_of_the_library_and_precision_in_its_name() -> None:
+    for name, engine in ENGINES.items():
+        assert isinstance(engine, Engine)
+        assert engine_name(f"{engine.library}:{engine.precision}") == name
+
+
+def one_node(kind: str, element: int, shape: list[int], index: int | None = None) -> bytes:
+    """A model of one node over its input; with `index` of one that lies outside what it gathers from."""
+    constants = [] if index is None else [helper.make_tensor("index", TensorProto.INT64, [1], [index])]
+    inputs = ["picture"] if index is None else ["picture", "index"]
+    attributes = {} if index is None else {"axis": 1}
+    cast = helper.make_node("Cast", ["taken"], ["map0"], to=TensorProto.FLOAT)
+    nodes = [helper.make_node(kind, inputs, ["taken"], **attributes), cast]
+    given = helper.make_tensor_value_info("picture", element, shape)
+    out = helper.make_tensor_value_info("map0", TensorProto.FLOAT, None)
+    graph = helper.make_graph(nodes, "one", [given], [out], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
