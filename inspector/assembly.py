@@ -16,10 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from calibration.errors import RecipeError
 from calibration.recipe import Recipe
-from engines.bundle import Bundle
-from engines.detector import Detector, open_detector
 from inspector import __version__
 from inspector.acquisition import Acquisition
 from inspector.cameras.base import make_camera
@@ -27,6 +24,7 @@ from inspector.clock import SystemClock
 from inspector.config import Config
 from inspector.drivers import SimulatedDriver
 from inspector.ejector import Ejector
+from inspector.engine import open_engine
 from inspector.errors import ConfigError, LineStopped
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
@@ -69,8 +67,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
     with ExitStack() as stack:
         stack.enter_context(_no_thread_dies_in_silence(stop_for))
         stack.enter_context(locked(config.line.data_dir))
-        recipe, bundle = product(config.line.data_dir, config.line.product).active()
-        detector = open_engine(config, recipe, bundle)
+        recipe, detector = open_engine(config, product(config.line.data_dir, config.line.product))
         stack.callback(detector.close)
         pulses = Pulses(clock)
         books = _open_books(config, recipe, detector.engine, pulses, stop_for, stack)
@@ -199,28 +196,6 @@ def run_ejector(config: Config, stopping: threading.Event, notifier: Notifier) -
         ejector.run(beat, on_listening=lambda: notifier.ready(f"listening on {config.ejector.endpoint}"))
         notifier.stopping()
         log.info("ejector ends", **ejector.counts)
-
-
-def open_engine(config: Config, recipe: Recipe, bundle: Bundle) -> Detector:
-    """The detector on the engine that gave the calibration scores.
-
-    Raises:
-        ConfigError: the config asks for another engine, or the camera must say that sizes vary.
-        RecipeError: the recipe belongs to another product.
-        RuntimeUnavailable: the engine is not installed.
-    """
-    if recipe.product != config.line.product:
-        raise RecipeError(f"recipe of {recipe.product!r} in the folder of {config.line.product!r}; calibrate it again")
-    engine = recipe.engine if config.line.engine == "recipe" else config.line.engine
-    if engine != recipe.engine:
-        raise ConfigError(
-            f"line.engine is {engine!r}, but {recipe.product} was calibrated on {recipe.engine!r}: other scores, "
-            f'another threshold. Calibrate with --engine {engine}, or set engine = "recipe"'
-        )
-    any_size = config.camera.frame_size == "any"
-    if bundle.manifest.input.frame_size is None and not any_size:
-        raise ConfigError(f'{recipe.product} was taught with pictures of mixed sizes; set camera.frame_size = "any"')
-    return open_detector(bundle, engine, config.line.threads, any_size)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from calibration.errors import RecipeError
 from calibration.recipe import check_product_name
+from engines.errors import RuntimeUnavailable
+from engines.runtimes.base import engine_name
 from inspector.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -86,10 +88,18 @@ class LineSection(Section):
     name: str = Field("line1", pattern=r"^[A-Za-z0-9_-]{1,32}$")
     product: str
     data_dir: Path = Path("/var/lib/inspector")
-    engine: str = "recipe"  # or the name of a runtime; must be the one the recipe was calibrated on
+    engines: tuple[str, ...] = ()  # the first that can be used judges; (): the one of the recipe
     threads: int = Field(0, ge=0)
     queue: int = Field(8, ge=1, le=1000)  # frames waiting for inference
     stop_after: int = Field(0, ge=0)  # parts; 0: never
+
+    @pydantic.field_validator("engines")
+    @classmethod
+    def _known(cls, engines: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(dict.fromkeys(map(engine_name, engines)))
+        except RuntimeUnavailable as error:
+            raise ValueError(str(error)) from error
 
 
 class EjectorSection(Section):

@@ -16,9 +16,13 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from calibration.errors import CalibrationError
-from engines.errors import EngineError
+from calibration.recipe import Recipe
+from engines.certificate import Certificate
+from engines.errors import EngineError, RuntimeUnavailable
+from engines.runtimes.base import ENGINES, check_engine
 from engines.tiling import cost
 from inspector.cameras.base import make_camera
+from inspector.certify import check_certified
 from inspector.config import Config, load_config
 from inspector.errors import InspectorError
 from inspector.products import list_products
@@ -44,6 +48,7 @@ def examine(data_dir: Path, config_path: Path | None = None) -> list[Finding]:
         data_dir = config.line.data_dir
     checks: list[Callable[[], Iterator[Finding]]] = [
         _programs,
+        _engines,
         _training,
         lambda: _data_dir(data_dir),
         lambda: _products(data_dir),
@@ -113,10 +118,28 @@ def _products(data_dir: Path) -> Iterator[Finding]:
     for entry in list_products(data_dir):
         try:
             recipe, bundle = entry.active()
+            certificate = check_certified(entry, recipe)
         except (CalibrationError, EngineError) as error:
             yield Finding(f"product {entry.name}", "bad", str(error), "see there")
         else:
-            yield Finding(f"product {entry.name}", "ok", f"{recipe.evidence.sentence()}; {cost(bundle.manifest.input)}")
+            found = f"{recipe.evidence.sentence()}; {cost(bundle.manifest.input)}"
+            yield Finding(f"product {entry.name}", "ok", f"{found}; {_engine(recipe, certificate)}")
+
+
+def _engine(recipe: Recipe, certificate: Certificate | None) -> str:
+    if certificate is None:
+        return f"engine {recipe.engine}, the reference"
+    return f"engine {recipe.engine}, certified with {certificate.in_band:.1%} of good parts in the margin band"
+
+
+def _engines() -> Iterator[Finding]:
+    for name in ENGINES:
+        try:
+            check_engine(name)
+        except RuntimeUnavailable as error:
+            yield Finding(f"engine {name}", "note", str(error))
+        else:
+            yield Finding(f"engine {name}", "ok", "can run on this box")
 
 
 def _camera(config: Config) -> Iterator[Finding]:

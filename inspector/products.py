@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from calibration.recipe import ACTIVE, Recipe, check_product_name, load_recipe
+from calibration.errors import RecipeError
+from calibration.recipe import ACTIVE, Recipe, check_product_name, load_recipe, read_version
 from engines.bundle import Bundle, find_bundle, load_bundle, newest_bundle
 from engines.signature import Keys, read_keys
 
@@ -14,7 +15,7 @@ KEYS = "keys"  # folder of the public keys that may sign bundles, below the data
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The folders of one product: data_dir/products/NAME/{bundles,recipes,training}."""
+    """The folders of one product: data_dir/products/NAME/{bundles,recipes,certificates,training}."""
 
     name: str
     folder: Path
@@ -28,6 +29,11 @@ class Product:
     def recipes(self) -> Path:
         """Folder of calibrated recipes, one sub-folder per version."""
         return self.folder / "recipes"
+
+    @property
+    def certificates(self) -> Path:
+        """Folder of this box's certificates, one file per recipe, and of the pictures that they are made with."""
+        return self.folder / "certificates"
 
     @property
     def work(self) -> Path:
@@ -60,6 +66,26 @@ class Product:
         """
         return read_keys(self.folder.parent.parent / KEYS)
 
+    def recipe_on(self, engine: str) -> Recipe:
+        """The active recipe if it is of this engine, else the newest that is and gives the same promise.
+
+        That is: of the same bundle, from the same pictures, with the same bound asked at the same confidence.
+
+        Raises:
+            RecipeError: there is none; the active recipe is missing or damaged.
+        """
+        active = load_recipe(self.recipes)
+        if _is_on(active, engine):
+            return active
+        for version in sorted(self.recipes.glob("[0-9]*"), reverse=True):
+            recipe = _readable(version)
+            if recipe is not None and _is_on(recipe, engine) and _promise(recipe) == _promise(active):
+                return recipe
+        raise RecipeError(
+            f"{self.name} has no threshold for engine {engine}, it was calibrated on {active.engine}: other scores, "
+            f"another threshold. With the same pictures: inspector calibrate {self.name} --good DIR --engine {engine}"
+        )
+
     @property
     def is_calibrated(self) -> bool:
         """Whether there is an active recipe."""
@@ -73,6 +99,22 @@ def product(data_dir: Path, name: str) -> Product:
         RecipeError: the name may not name a folder.
     """
     return Product(check_product_name(name), data_dir / "products" / name)
+
+
+def _is_on(recipe: Recipe, engine: str) -> bool:
+    return recipe.engine in (engine, engine.removesuffix(":fp32"))  # recipes of old say "openvino" for its FP32
+
+
+def _promise(recipe: Recipe) -> tuple[object, ...]:
+    return recipe.bundle, frozenset(recipe.calibrate), recipe.evidence.asked, recipe.evidence.confidence
+
+
+def _readable(version: Path) -> Recipe | None:
+    """A damaged recipe of old is no reason to stand still."""
+    try:
+        return read_version(version)
+    except RecipeError:
+        return None
 
 
 def list_products(data_dir: Path) -> list[Product]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,13 +23,14 @@ from rich.progress import (
 
 from calibration.calibrate import Calibration
 from calibration.calibrate import calibrate as calibrate_samples
-from calibration.recipe import save_recipe
+from calibration.recipe import Recipe, save_recipe
 from calibration.samples import Sample, list_samples, split_roles
 from engines.bundle import Bundle
 from engines.detector import open_detector
-from engines.errors import TrainingError
-from engines.runtimes.base import preferred_engine
+from engines.errors import CertificateError, TrainingError
+from engines.runtimes.base import REFERENCE, preferred_engine
 from engines.view import View
+from inspector.certify import keep_pictures, make_certificate, save_certificate
 from inspector.products import Product
 
 if TYPE_CHECKING:
@@ -96,10 +98,12 @@ def teach_samples(
             bar.update(task, total=step.steps, completed=step.step, description=text, left=_left(step.remaining_s))
 
         paths = [sample.path for sample in fit], [sample.path for sample in select]
-        return teach(
+        bundle = teach(
             product.name, *paths, product.bundles, config, any_size, on_step, product.work,
             lambda sentence: console.print(sentence, markup=False), view=view,
         )  # fmt: skip
+    keep_pictures(product, paths[1])
+    return bundle
 
 
 def calibrate_product(
@@ -135,7 +139,26 @@ def calibrate_on(
             )  # fmt: skip
     finally:
         detector.close()
-    return Calibration(save_recipe(product.recipes, made.recipe), made.refused)
+    return Calibration(activate_certified(product, bundle, made.recipe, samples), made.refused)
+
+
+def activate_certified(product: Product, bundle: Bundle, recipe: Recipe, samples: Sequence[Sample]) -> Recipe:
+    """Make a recipe the active one, unless its engine does not judge as the reference does.
+
+    Raises:
+        CertificateError: it does not, or nobody can tell; the recipe that was active stays.
+    """
+    if recipe.engine == REFERENCE:
+        return save_recipe(product.recipes, recipe)
+    certificate = make_certificate(product, recipe, bundle, [sample.path for sample in samples])
+    if certificate.refusals:
+        raise CertificateError(
+            f"{recipe.engine} does not judge {product.name} as {certificate.reference} does: "
+            f"{'; '.join(certificate.refusals)}. Nothing was changed; calibrate with --engine {REFERENCE}"
+        )
+    saved = save_recipe(product.recipes, recipe)
+    save_certificate(product, msgspec.structs.replace(certificate, recipe=saved.checksum))
+    return saved
 
 
 @contextmanager

@@ -47,11 +47,13 @@ class Engine:
         library: what is imported, and the extra that installs it.
         open: loads ONNX bytes with so many CPU threads (0: every core); raises `RuntimeUnavailable`, also when the
             library would compute in another precision than this.
+        check: raises `RuntimeUnavailable` where the box has not what the precision needs; the library is installed.
     """
 
     library: str
     precision: Precision
     open: Callable[[bytes, int], Runtime]
+    check: Callable[[], None] = lambda: None
 
 
 def _open_onnxruntime(model: bytes, threads: int) -> Runtime:
@@ -69,10 +71,19 @@ def _open_openvino(precision: Precision) -> Callable[[bytes, int], Runtime]:
     return open_at
 
 
+def _check_openvino(precision: Precision) -> Callable[[], None]:
+    def check_at() -> None:
+        from engines.runtimes.openvino import check_capability
+
+        check_capability(precision)
+
+    return check_at
+
+
 ENGINES: dict[str, Engine] = {
     "onnxruntime": Engine("onnxruntime", "fp32", _open_onnxruntime),
-    "openvino:fp32": Engine("openvino", "fp32", _open_openvino("fp32")),
-    "openvino:bf16": Engine("openvino", "bf16", _open_openvino("bf16")),
+    "openvino:fp32": Engine("openvino", "fp32", _open_openvino("fp32"), _check_openvino("fp32")),
+    "openvino:bf16": Engine("openvino", "bf16", _open_openvino("bf16"), _check_openvino("bf16")),
 }
 
 
@@ -98,10 +109,20 @@ def open_runtime(name: str, model: bytes, threads: int = 0) -> Runtime:
     Raises:
         RuntimeUnavailable: unknown, not installed, the box has not its precision, or it refuses or can't run the model.
     """
+    check_engine(name)
+    return ENGINES[engine_name(name)].open(model, threads)
+
+
+def check_engine(name: str) -> None:
+    """Whether this box can run an engine at all, before a model is at hand.
+
+    Raises:
+        RuntimeUnavailable: unknown, not installed, or the box has not its precision.
+    """
     engine = ENGINES[engine_name(name)]
     if not is_installed(engine.library):
         raise RuntimeUnavailable(f"engine {name}: {engine.library} is not installed; {install_hint(engine.library)}")
-    return engine.open(model, threads)
+    engine.check()
 
 
 def is_installed(library: str) -> bool:

@@ -48,6 +48,17 @@ class OpenVinoRuntime:
         self._request = None
 
 
+def check_capability(precision: Precision) -> None:
+    """Raises: RuntimeUnavailable: this CPU has not the precision; the plug-in would compute in FP32 and say nothing."""
+    core = openvino.Core()
+    able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    if precision.upper() not in able:
+        raise RuntimeUnavailable(
+            f"{NAME}:{precision}: this CPU ({core.get_property(DEVICE, 'FULL_DEVICE_NAME')}) computes in "
+            f"{', '.join(able)}; choose {NAME}:fp32"
+        )
+
+
 def check_precision(asked: Precision, layers: Iterable[tuple[str, str]]) -> None:
     """Hold what the plug-in made of the model against what was asked; its hint is no promise.
 
@@ -69,12 +80,6 @@ def check_precision(asked: Precision, layers: Iterable[tuple[str, str]]) -> None
 
 def _compile(model: bytes, threads: int, precision: Precision) -> openvino.CompiledModel:
     core = openvino.Core()
-    able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    if precision.upper() not in able:  # the plug-in would compute in FP32 and say nothing
-        raise RuntimeUnavailable(
-            f"{NAME}:{precision}: this CPU ({core.get_property(DEVICE, 'FULL_DEVICE_NAME')}) computes in "
-            f"{', '.join(able)}; choose {NAME}:fp32"
-        )
     options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads

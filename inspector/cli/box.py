@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from inspector import __version__, doctor
+from inspector.certify import check_certified
 from inspector.cli.common import ERRORS, PRODUCTION_DIR, DataDir, Json, plain, print_json, show_rows
 from inspector.products import list_products, product
 
@@ -54,6 +55,7 @@ def version() -> None:
 def _product_row(name: str, data_dir: Path) -> dict[str, Any]:
     try:
         recipe, bundle = product(data_dir, name).active()
+        check_certified(product(data_dir, name), recipe)
     except ERRORS as error:
         return {"product": name, "state": str(error), "bundle": None, "engine": None, "evidence": None}
     sentence = recipe.evidence.sentence()

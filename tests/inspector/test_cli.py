@@ -17,7 +17,9 @@ import tomlkit
 from calibration.recipe import Recipe, save_recipe
 from engines.bundle import MODEL, Bundle, newest_bundle, save_bundle
 from engines.dskd.checkpoint import FILE
+from engines.image import list_images
 from inspector.cameras.synthetic import draw_part
+from inspector.certify import keep_pictures
 from inspector.cli import main
 from inspector.demo import free_port
 from inspector.products import product
@@ -48,6 +50,7 @@ def data_dir(tmp_path: Path, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Path:
     save_bundle(home / "bundles", tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring)
     (home / "recipes").mkdir()
     save_recipe(home / "recipes", tiny_recipe)
+    keep_pictures(product(tmp_path / "data", "ring"), list_images(folder_of_parts(tmp_path / "select", 10, seed=14)))
     return tmp_path / "data"
 
 
@@ -112,9 +115,38 @@ def test_a_recipe_whose_bundle_is_gone_does_not_start_the_line(
 
 
 def test_an_engine_other_than_the_calibrated_one_is_refused(call: Call, config: Callable[..., Path]) -> None:
-    code, _, err = call("run", "--config", config(line={"engine": "openvino"}))
+    code, _, err = call("run", "--config", config(line={"engines": ["openvino"]}))
     assert code == 1
-    assert "calibrated on 'onnxruntime'" in err
+    assert "openvino:fp32: ring has no threshold" in err
+    assert "calibrated on onnxruntime" in err
+
+
+def test_certify_shows_the_figures_and_a_product_without_is_not_ready(
+    call: Call, data_dir: Path, tmp_path: Path
+) -> None:
+    good = folder_of_parts(tmp_path / "good", 20)
+    code, out, _ = call("calibrate", "ring", "--good", good, "--engine", "openvino", "--data-dir", data_dir, "--json")
+    assert code == 0
+    assert json.loads(out)["engine"] == "openvino:fp32"
+    (path,) = (data_dir / "products" / "ring" / "certificates").glob("*.json")
+    path.unlink()
+    _, out, _ = call("products", "--data-dir", data_dir, "--json")
+    assert "inspector certify ring --engine openvino:fp32" in json.loads(out)[0]["state"]
+    code, out, _ = call("certify", "ring", "--engine", "openvino:fp32", "--data-dir", data_dir, "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert (facts["engine"], facts["flips"], facts["refusals"]) == ("openvino:fp32", 0, [])
+    _, out, _ = call("products", "--data-dir", data_dir, "--json")
+    assert json.loads(out)[0]["state"] == "ready"
+
+
+def test_certify_of_the_reference_or_of_an_unknown_engine_is_explained(call: Call, data_dir: Path) -> None:
+    code, _, err = call("certify", "ring", "--data-dir", data_dir)
+    assert code == 1
+    assert "onnxruntime is the reference itself" in err
+    code, _, err = call("certify", "ring", "--engine", "abacus", "--data-dir", data_dir)
+    assert code == 1
+    assert "choose one of onnxruntime, openvino:fp32" in err
 
 
 def test_a_busy_port_names_the_endpoint(call: Call, config: Callable[..., Path]) -> None:
@@ -225,7 +257,8 @@ def test_doctor_finds_the_product_and_misses_the_ejector(call: Call, config: Cal
     code, out, _ = call("doctor", "--config", config(), "--json")
     findings = {finding["what"]: finding for finding in json.loads(out)}
     assert findings["product ring"]["state"] == "ok"
-    assert findings["product ring"]["found"].endswith("1 inference per part")
+    assert findings["product ring"]["found"].endswith("1 inference per part; engine onnxruntime, the reference")
+    assert findings["engine openvino:fp32"]["state"] == "ok"
     assert findings["camera"]["state"] == "ok"
     assert findings["ejector"]["state"] == "bad"
     assert code == 1
@@ -291,8 +324,8 @@ def labelled_parts(tmp_path: Path) -> Path:
     return labelled
 
 
-def folder_of_parts(folder: Path, count: int) -> Path:
+def folder_of_parts(folder: Path, count: int, seed: int = 13) -> Path:
     folder.mkdir()
     for number in range(count):
-        cv2.imwrite(str(folder / f"{number:04d}.png"), draw_part(13, number, False, 64))
+        cv2.imwrite(str(folder / f"{number:04d}.png"), draw_part(seed, number, False, 64))
     return folder

@@ -135,3 +135,9 @@ def test_a_config_cannot_be_changed_after_it_was_read() -> None:
     config = parse_config({"line": {"product": "ring"}, "camera": {"kind": "synthetic"}}, "test")
     with pytest.raises(ValueError, match="frozen"):
         config.line.product = "disc"
+
+
+def test_engines_are_named_as_the_program_names_them_each_once(tmp_path: Path) -> None:
+    text = LEAST.replace("[camera]", 'engines = ["openvino", "openvino:fp32", "onnxruntime"]\n[camera]')
+    assert load_config(write(tmp_path, text)).line.engines == ("openvino:fp32", "onnxruntime")
+    assert "choose one of onnxruntime, openvino:fp32" in complaint(tmp_path, text.replace("openvino", "abacus"))

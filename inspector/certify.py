@@ -1,0 +1,120 @@
+"""A product's certificates: the pictures kept for them, making one, and the check before an engine may judge."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from calibration.recipe import Recipe
+from engines.bundle import Bundle
+from engines.certificate import Certificate, Judgement, certify, check
+from engines.detector import Detector, open_detector
+from engines.errors import CertificateError
+from engines.image import fingerprint, read_image
+from engines.runtimes.base import REFERENCE, engine_name
+from inspector.products import Product
+
+KEPT = 32  # pictures; the share of parts in the margin band is then known to 3 %
+PICTURES = "pictures"
+
+
+def keep_pictures(product: Product, good: Sequence[Path]) -> None:
+    """Copy some good parts that will set no threshold, so that a certificate can be renewed when nobody has them."""
+    folder = product.certificates / PICTURES
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, path in enumerate(_some(good)):
+        shutil.copyfile(path, folder / f"{number:04d}{path.suffix.lower()}")
+
+
+def make_certificate(product: Product, recipe: Recipe, bundle: Bundle, more: Sequence[Path] = ()) -> Certificate:
+    """Hold a recipe's engine against the reference, on the kept pictures and on others that did not set the threshold.
+
+    Raises:
+        CertificateError: too few pictures, or the engine is the reference.
+        RuntimeUnavailable: the engine can't run on this box.
+    """
+    engine = engine_name(recipe.engine)
+    if engine == REFERENCE:
+        raise CertificateError(f"{engine} is the reference itself; it needs no certificate")
+    judgement = Judgement(recipe.checksum, recipe.scoring, recipe.thresholds.review)
+    with _opened(bundle, REFERENCE) as reference, _opened(bundle, engine) as candidate:
+        return certify(reference, candidate, judgement, _unused(product, recipe, more))
+
+
+def save_certificate(product: Product, certificate: Certificate) -> None:
+    """Write it, whole or not at all."""
+    path = _file(product, certificate.recipe)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(certificate), indent=1))
+    os.replace(draft, path)
+
+
+def check_certified(product: Product, recipe: Recipe) -> Certificate | None:
+    """The certificate by which this recipe's engine may judge on this box; None: it is the reference.
+
+    Raises:
+        CertificateError: missing, damaged, stale or over its limits; the message says what to do.
+    """
+    engine = engine_name(recipe.engine)
+    if engine == REFERENCE:
+        return None
+    try:
+        certificate = _read(product, recipe, engine)
+        check(certificate, engine, recipe.bundle, recipe.checksum)
+    except CertificateError as error:
+        raise CertificateError(
+            f"{error}. Make it: inspector certify {product.name} --engine {engine}; "
+            f"or calibrate with --engine {REFERENCE}, which needs none"
+        ) from error
+    return certificate
+
+
+def _read(product: Product, recipe: Recipe, engine: str) -> Certificate:
+    path = _file(product, recipe.checksum)
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Certificate)
+    except FileNotFoundError as error:
+        raise CertificateError(f"{product.name} has no certificate of {engine} for its recipe on this box") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise CertificateError(f"{path} is no certificate: {error}") from error
+
+
+def _file(product: Product, recipe: str) -> Path:
+    return product.certificates / f"{recipe[:12]}.json"
+
+
+def _unused(product: Product, recipe: Recipe, more: Sequence[Path]) -> list[Path]:
+    """Up to `KEPT` pictures that did not set the threshold, the kept ones first; one twice counts once."""
+    kept = sorted((product.certificates / PICTURES).glob("*"))
+    used, found = set(recipe.calibrate), list[Path]()
+    for path in (*kept, *_some(more, len(more))):
+        if len(found) == KEPT:
+            break
+        name = fingerprint(read_image(path))
+        if name not in used:
+            found.append(path)
+        used.add(name)
+    return found
+
+
+def _some(paths: Sequence[Path], count: int = KEPT) -> list[Path]:
+    """Drawn by lot: neighbours may show one part or one session."""
+    order = np.random.default_rng(0).permutation(len(paths))[:count]
+    return [paths[index] for index in order]
+
+
+@contextmanager
+def _opened(bundle: Bundle, engine: str) -> Iterator[Detector]:
+    detector = open_detector(bundle, engine, any_size=bundle.manifest.input.frame_size is None)
+    try:
+        yield detector
+    finally:
+        detector.close()

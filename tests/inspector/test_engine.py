@@ -1,0 +1,142 @@
+"""Which engine judges: never one without a threshold of its own, or without proof that it judges as the reference."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from calibration.errors import RecipeError
+from calibration.recipe import Recipe, activate, save_recipe
+from calibration.thresholds import Thresholds
+from engines.bundle import Bundle, save_bundle
+from engines.errors import CertificateError, RuntimeUnavailable
+from engines.runtimes.base import ENGINES
+from inspector.cameras.synthetic import draw_part
+from inspector.certify import keep_pictures, make_certificate, save_certificate
+from inspector.config import Config, parse_config
+from inspector.engine import open_engine
+from inspector.errors import ConfigError
+from inspector.products import Product, product
+
+OPENVINO = "openvino:fp32"
+
+
+@pytest.fixture
+def ring(tmp_path: Path, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Product:
+    """Calibrated on OpenVINO, certified, then on the reference, from the same pictures."""
+    ring = product(tmp_path, "ring")
+    save_bundle(ring.bundles, tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring)
+    paths = [tmp_path / f"{number}.png" for number in range(10)]
+    for number, path in enumerate(paths):
+        cv2.imwrite(str(path), draw_part(41, number, False, 64))
+    keep_pictures(ring, paths)
+    ring.recipes.mkdir()
+    limits = Thresholds(tiny_recipe.thresholds.review + 0.001, tiny_recipe.thresholds.reject + 0.001)
+    on_openvino = save_recipe(ring.recipes, dataclasses.replace(tiny_recipe, engine=OPENVINO, thresholds=limits))
+    save_certificate(ring, make_certificate(ring, on_openvino, tiny_bundle))
+    save_recipe(ring.recipes, tiny_recipe)
+    return ring
+
+
+def site(ring: Product, *engines: str, **line: Any) -> Config:
+    document = {
+        "line": {"product": ring.name, "engines": list(engines), "threads": 1, **line},
+        "camera": {"kind": "synthetic"},
+    }
+    return parse_config(document, "test")
+
+
+def opened(ring: Product, *engines: str) -> tuple[str, str]:
+    """Engine of the recipe, engine of the detector."""
+    recipe, detector = open_engine(site(ring, *engines), ring)
+    detector.close()
+    return recipe.engine, detector.engine
+
+
+def test_without_a_list_the_active_recipes_engine_judges(ring: Product) -> None:
+    assert opened(ring) == ("onnxruntime", "onnxruntime")
+    activate(ring.recipes, "0001")
+    assert opened(ring) == (OPENVINO, OPENVINO)
+
+
+def test_the_first_of_the_list_judges_with_its_own_threshold(ring: Product) -> None:
+    assert opened(ring, OPENVINO, "onnxruntime") == (OPENVINO, OPENVINO)
+    assert opened(ring, "onnxruntime", OPENVINO) == ("onnxruntime", "onnxruntime")
+    recipe, detector = open_engine(site(ring, "openvino"), ring)
+    detector.close()
+    assert recipe.thresholds.review == ring.active()[0].thresholds.review + 0.001
+
+
+def test_an_engine_that_this_box_has_not_is_passed_over(ring: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise RuntimeUnavailable("not on this box")
+
+    monkeypatch.setitem(ENGINES, OPENVINO, dataclasses.replace(ENGINES[OPENVINO], check=missing))
+    assert opened(ring, OPENVINO, "onnxruntime") == ("onnxruntime", "onnxruntime")
+    activate(ring.recipes, "0001")
+    with pytest.raises(RuntimeUnavailable, match="not on this box"):  # no list: nobody allowed another engine
+        opened(ring)
+
+
+def test_an_engine_without_a_certificate_is_passed_over(ring: Product) -> None:
+    shutil.rmtree(ring.certificates)
+    assert opened(ring, OPENVINO, "onnxruntime") == ("onnxruntime", "onnxruntime")
+    activate(ring.recipes, "0001")
+    with pytest.raises(CertificateError, match="inspector certify ring"):
+        opened(ring)
+
+
+def test_when_no_engine_can_be_used_each_says_why(ring: Product) -> None:
+    shutil.rmtree(ring.certificates)
+    with pytest.raises(ConfigError) as caught:
+        opened(ring, "openvino:bf16", OPENVINO)
+    said = str(caught.value)
+    assert "openvino:bf16: ring has no threshold for engine openvino:bf16" in said
+    assert "inspector calibrate ring --good DIR --engine openvino:bf16" in said
+    assert f"{OPENVINO}: ring has no certificate" in said
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"bundle": "0" * 64},
+        {"calibrate": ("c" * 64,)},
+        {"evidence": "asked"},
+        {"evidence": "confidence"},
+    ],
+)
+def test_a_recipe_with_another_promise_is_no_substitute(
+    ring: Product, tiny_recipe: Recipe, other: dict[str, Any]
+) -> None:
+    if "evidence" in other:
+        other = {"evidence": dataclasses.replace(tiny_recipe.evidence, **{other["evidence"]: 0.5})}
+    shutil.rmtree(ring.recipes / "0001")
+    save_recipe(ring.recipes, dataclasses.replace(tiny_recipe, engine=OPENVINO, **other))
+    save_recipe(ring.recipes, tiny_recipe)
+    with pytest.raises(RecipeError, match=f"no threshold for engine {OPENVINO}, it was calibrated on onnxruntime"):
+        ring.recipe_on(OPENVINO)
+
+
+def test_a_damaged_recipe_of_old_does_not_stop_the_search(ring: Product, tiny_recipe: Recipe) -> None:
+    save_recipe(ring.recipes, tiny_recipe)
+    (ring.recipes / "0002" / "recipe.npz").write_bytes(b"")
+    assert ring.recipe_on(OPENVINO).engine == OPENVINO
+
+
+def test_a_recipe_of_old_that_says_openvino_means_its_fp32(ring: Product, tiny_recipe: Recipe) -> None:
+    saved = save_recipe(ring.recipes, dataclasses.replace(tiny_recipe, engine="openvino"))
+    save_certificate(ring, make_certificate(ring, saved, ring.active()[1]))
+    assert ring.recipe_on(OPENVINO).checksum == saved.checksum
+    assert opened(ring) == ("openvino", OPENVINO)
+
+
+def test_a_recipe_in_another_products_folder_is_refused(ring: Product) -> None:
+    ring.folder.rename(ring.folder.with_name("bolt"))
+    bolt = product(ring.folder.parents[1], "bolt")
+    with pytest.raises(RecipeError, match="recipe of 'ring' in the folder of 'bolt'"):
+        opened(bolt)
