@@ -70,7 +70,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
         recipe, detector = open_engine(config, product(config.line.data_dir, config.line.product))
         stack.callback(detector.close)
         pulses = Pulses(clock)
-        books = _open_books(config, recipe, detector.engine, pulses, stop_for, stack)
+        books = open_books(config, recipe, detector.engine, pulses, stop_for, stack)
         stack.callback(_finish, books, config, faults)
         if _wait_for_ejector(books.link, config.ejector.endpoint, stopping, notifier):
             books.catch_up()
@@ -92,7 +92,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
 
 
 @dataclass(frozen=True, slots=True)
-class _Books:
+class Books:
     """What makes the books balance: numbers, link and recorder."""
 
     numbers: SequenceFile
@@ -106,9 +106,9 @@ class _Books:
         self.numbers.reserve_ahead()
 
 
-def _open_books(
+def open_books(
     config: Config, recipe: Recipe, engine: str, pulses: Pulses, stop_for: Callable[[str], None], stack: ExitStack
-) -> _Books:
+) -> Books:
     """Open history and numbers, start recorder and link; the link begins to settle what earlier runs left open."""
     clock, boot, data_dir = SystemClock(), uuid.uuid4().hex, config.line.data_dir
     database = open_for_writing(data_file(data_dir))
@@ -132,11 +132,11 @@ def _open_books(
     )
     recorder.start()
     link.start()
-    return _Books(numbers, link, recorder)
+    return Books(numbers, link, recorder)
 
 
 def _open_camera(
-    config: Config, books: _Books, pulses: Pulses, stop_for: Callable[[str], None], stack: ExitStack
+    config: Config, books: Books, pulses: Pulses, stop_for: Callable[[str], None], stack: ExitStack
 ) -> Acquisition:
     """Open the camera and give it to its thread, not yet started."""
     camera = make_camera(config.camera)
@@ -247,7 +247,7 @@ def _wait_for_ejector(link: RejectLink, endpoint: str, stopping: threading.Event
     return False
 
 
-def _finish(books: _Books, config: Config, faults: list[str]) -> None:
+def _finish(books: Books, config: Config, faults: list[str]) -> None:
     """Settle what is open, then write what is waiting."""
     if not books.link.drain(config.ejector.window_ms / 1000 + DRAIN_S):
         log.warning("some parts are not acknowledged; the next start settles them")

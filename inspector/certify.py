@@ -48,6 +48,11 @@ def make_certificate(product: Product, recipe: Recipe, bundle: Bundle, more: Seq
         return certify(reference, candidate, judgement, _unused(product, recipe, more))
 
 
+def kept_pictures(product: Product) -> list[Path]:
+    """Good parts that training kept; empty where the product was taught elsewhere."""
+    return sorted((product.certificates / PICTURES).glob("*"))
+
+
 def save_certificate(product: Product, certificate: Certificate) -> None:
     """Write it, whole or not at all."""
     path = _file(product, certificate.recipe)
@@ -93,9 +98,8 @@ def _file(product: Product, recipe: str) -> Path:
 
 def _unused(product: Product, recipe: Recipe, more: Sequence[Path]) -> list[Path]:
     """Up to `KEPT` pictures that did not set the threshold, the kept ones first; one twice counts once."""
-    kept = sorted((product.certificates / PICTURES).glob("*"))
     used, found = set(recipe.calibrate), list[Path]()
-    for path in (*kept, *_some(more, len(more))):
+    for path in (*kept_pictures(product), *_some(more, len(more))):
         if len(found) == KEPT:
             break
         name = fingerprint(read_image(path))

@@ -182,8 +182,8 @@ def run_processes(config: Path, folder: Path, parts: int, console: Console) -> N
         LineStopped: the line or the ejector ended with an error; the message ends with its log.
     """
     with (
-        _process("ejector", config, folder) as ejector,
-        _process("run", config, folder) as line,
+        process("ejector", config, folder) as ejector,
+        process("run", config, folder) as line,
         Progress(console=console) as bar,
     ):
         task = bar.add_task("running the belt", total=parts)
@@ -291,7 +291,8 @@ def _synthetic(folder: Path) -> tuple[dict[str, list[Sample]], Belt]:
 
 
 @contextmanager
-def _process(command: str, config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(command: str, config: Path, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`inspector COMMAND --config FILE` while the block runs, its log in the folder."""
     call = [sys.executable, "-m", "inspector.cli", command, "--config", str(config)]
     with open(folder / f"{command}.log", "wb") as log:
         process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ})

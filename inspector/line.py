@@ -60,6 +60,7 @@ class Line:
             except queue.Empty:
                 continue
             if part is None:
+                self._parts.put(None)  # for the other lines that take from this queue
                 return
             self.inspect(part)
 

@@ -84,7 +84,13 @@ def _select(wanted: Filter) -> sa.Select[Any]:
     columns = [column for column in verdicts.columns if column.name not in ("sequence", "recipe_id")]
     return _narrow(
         _joined(
-            parts, sessions.c.boot, recipes.c.product, recipes.c.checksum.label("recipe"), recipes.c.bundle, *columns
+            parts,
+            sessions.c.boot,
+            recipes.c.product,
+            recipes.c.checksum.label("recipe"),
+            recipes.c.bundle,
+            recipes.c.engine,
+            *columns,
         ),
         wanted,
     )

@@ -17,7 +17,8 @@ import tomlkit
 from calibration.recipe import Recipe, save_recipe
 from engines.bundle import MODEL, Bundle, newest_bundle, save_bundle
 from engines.dskd.checkpoint import FILE
-from engines.image import list_images
+from engines.image import Image, list_images
+from inspector.bench import Bench, Quantiles
 from inspector.cameras.synthetic import draw_part
 from inspector.certify import keep_pictures
 from inspector.cli import main
@@ -31,7 +32,8 @@ Call = Callable[..., tuple[int, str, str]]
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Run the command line in this process: exit code, standard output, standard error."""
     # The log would keep this test's standard error for the tests after it.
-    monkeypatch.setattr("inspector.cli.line.set_up_log", lambda: None)
+    for module in ("line", "engine"):
+        monkeypatch.setattr(f"inspector.cli.{module}.set_up_log", lambda: None)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
@@ -147,6 +149,29 @@ def test_certify_of_the_reference_or_of_an_unknown_engine_is_explained(call: Cal
     code, _, err = call("certify", "ring", "--engine", "abacus", "--data-dir", data_dir)
     assert code == 1
     assert "choose one of onnxruntime, openvino:fp32" in err
+
+
+def test_bench_prints_every_stage_and_the_ratio(call: Call, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def measured(bundle: Bundle, recipe: Recipe, images: list[Image], *rest: Any) -> Bench:
+        asked.append((recipe.engine, recipe.product, len(images), *rest[:2]))
+        times = Quantiles(1.0, 2.0, 3.0, 4.0)
+        stages = {"infer": times, "ack": times}
+        return Bench(bundle.id, recipe.engine, 1, 1, stages, 9.0, 10.0, 0.9, 0.8, 0.95, 3, 30, 200.0, 210.0, True)
+
+    monkeypatch.setattr("inspector.bench.bench", measured)
+    code, out, _ = call(
+        "bench", "ring", "--engine", "openvino", "--threads", 1, "--seconds", 5, "--data-dir", data_dir, "--json"
+    )
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["line_over_bare"] == 0.9
+    assert facts["stages"]["ack"] == {"p50": 1.0, "p99": 2.0, "p99_9": 3.0, "max": 4.0}
+    assert asked == [("openvino:fp32", "ring", 10, 1, 5.0)]
+    _, out, _ = call("bench", "ring", "--data-dir", data_dir)
+    assert "line_over_bare" in out
+    assert "p99_9" in out
 
 
 def test_a_busy_port_names_the_endpoint(call: Call, config: Callable[..., Path]) -> None:
