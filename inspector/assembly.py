@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from calibration.recipe import Recipe
+from engines.detector import Detector
 from inspector import __version__
 from inspector.acquisition import Acquisition
 from inspector.cameras.base import make_camera
@@ -67,23 +68,23 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
     with ExitStack() as stack:
         stack.enter_context(_no_thread_dies_in_silence(stop_for))
         stack.enter_context(locked(config.line.data_dir))
-        recipe, detector = open_engine(config, product(config.line.data_dir, config.line.product))
-        stack.callback(detector.close)
+        recipe, detectors = open_engine(config, product(config.line.data_dir, config.line.product))
+        for detector in detectors:
+            stack.callback(detector.close)
+        engine = detectors[0].engine
         pulses = Pulses(clock)
-        books = open_books(config, recipe, detector.engine, pulses, stop_for, stack)
+        books = open_books(config, recipe, engine, pulses, stop_for, stack)
         stack.callback(_finish, books, config, faults)
         if _wait_for_ejector(books.link, config.ejector.endpoint, stopping, notifier):
             books.catch_up()
             acquisition = _open_camera(config, books, pulses, stop_for, stack)
-            beat = pulses.register("inference", LIMIT_S["inference"])
-            line = Line(acquisition.parts, detector, recipe, books.link, clock, beat)
-            worker = threading.Thread(target=line.run, name="inference", daemon=True)
-            stack.callback(worker.join, LIMIT_S["inference"])
+            workers = _make_workers(acquisition, detectors, recipe, books, pulses, stack)
             acquisition.start()
-            worker.start()
-            notifier.ready(f"{recipe.product} on {detector.engine}, part {books.numbers.upcoming}")
-            log.info("ready", product=recipe.product, engine=detector.engine, sequence=books.numbers.upcoming)
-            supervise(worker, pulses, notifier, stopping, books.numbers.reserve_ahead)
+            for worker in workers:
+                worker.start()
+            notifier.ready(f"{recipe.product} on {engine}, part {books.numbers.upcoming}")
+            log.info("ready", product=recipe.product, engine=engine, sequence=books.numbers.upcoming)
+            supervise(workers, pulses, notifier, stopping, books.numbers.reserve_ahead)
             notifier.stopping()
             # The queue's end marker lets the line finish the parts it has; none is left without a verdict.
             acquisition.stop()
@@ -126,7 +127,7 @@ def open_books(
         clock=clock,
         record=recorder.submit,
         settled=lambda: recorder.settled,
-        loop_age_ms=lambda: pulses.age_ms("inference"),
+        loop_age_ms=lambda: max(pulses.age_ms(name) for name in inference_names(config.line.in_flight)),
         on_fault=stop_for,
         beat=pulses.register("link", LIMIT_S["link"]),
     )
@@ -156,16 +157,45 @@ def _open_camera(
     return acquisition
 
 
+def _make_workers(
+    acquisition: Acquisition,
+    detectors: Sequence[Detector],
+    recipe: Recipe,
+    books: Books,
+    pulses: Pulses,
+    stack: ExitStack,
+) -> list[threading.Thread]:
+    """A thread per detector, not yet started; they take from one queue, so each part goes to the first that is free."""
+    workers = []
+    for name, detector in zip(inference_names(len(detectors)), detectors):
+        beat = pulses.register(name, LIMIT_S["inference"])
+        line = Line(acquisition.parts, detector, recipe, books.link, SystemClock(), beat)
+        worker = threading.Thread(target=line.run, name=name, daemon=True)
+        stack.callback(_join, worker)
+        workers.append(worker)
+    return workers
+
+
+def inference_names(in_flight: int) -> list[str]:
+    """Of the threads that look at parts, as log and watchdog know them."""
+    return ["inference", *(f"inference-{number}" for number in range(2, in_flight + 1))]
+
+
+def _join(worker: threading.Thread) -> None:
+    if worker.ident is not None:  # it was started
+        worker.join(LIMIT_S["inference"])
+
+
 def supervise(
-    worker: threading.Thread,
+    workers: Sequence[threading.Thread],
     pulses: Pulses,
     notifier: Notifier,
     stopping: threading.Event,
     chore: Callable[[], None] = lambda: None,
 ) -> None:
-    """Feed the watchdog while every loop comes round, until the worker ends or the line is told to stop."""
+    """Feed the watchdog while every loop comes round, until all workers end or the line is told to stop."""
     period_s = min(0.5, watchdog_period_s())
-    while worker.is_alive() and not stopping.wait(period_s):
+    while any(worker.is_alive() for worker in workers) and not stopping.wait(period_s):
         chore()
         hung = pulses.hung()
         if hung:

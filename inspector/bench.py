@@ -28,16 +28,16 @@ import tomlkit
 from calibration.recipe import Recipe
 from calibration.thresholds import Evidence, Thresholds
 from engines.bundle import Bundle, load_bundle, newest_bundle
-from engines.detector import Detector
 from engines.errors import TrainingError
 from engines.image import Image, list_images, read_image
-from engines.runtimes.base import Runtime, engine_name, open_runtime
+from engines.runtimes.base import Runtime, open_runtime
 from engines.tiling import cut_tiles
-from inspector.bench_line import PLACES, BenchLine
+from inspector.bench_line import BenchLine
 from inspector.cameras.synthetic import draw_part
 from inspector.certify import kept_pictures
-from inspector.config import parse_config
+from inspector.config import LineSection, parse_config
 from inspector.demo import free_port, process
+from inspector.engine import open_detectors
 from inspector.errors import ConfigError
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, Row, each_part
@@ -67,7 +67,7 @@ class Bench:
     """What was measured.
 
     Attributes:
-        threads: CPU threads of one inference; 0: every core.
+        threads, in_flight: of the line; threads 0: every core.
         inferences: per part, in line and bare runtime.
         line_hz, bare_hz: parts per second, median of the rounds.
         line_over_bare: median of the rounds' ratios; `lowest` and `highest` of them.
@@ -78,6 +78,7 @@ class Bench:
     bundle: str
     engine: str
     threads: int
+    in_flight: int
     inferences: int
     stages: dict[str, Quantiles]
     line_hz: float
@@ -97,12 +98,14 @@ def bench(
     recipe: Recipe,
     images: Sequence[Image],
     threads: int = 0,
+    in_flight: int = 1,
     seconds: float = 30.0,
     on_round: Callable[[int, int], None] = lambda done, total: None,
 ) -> Bench:
     """Run line and bare runtime in turns, about so many seconds each.
 
     Args:
+        threads, in_flight: as in the site's config; the bare runtime has all threads and one inference at a time.
         recipe: its engine runs, its scoring and limit judge. Nothing is ejected, so no certificate is asked for.
         images: frames (H, W, 3) BGR uint8.
         on_round: told how many rounds of how many are done.
@@ -115,20 +118,22 @@ def bench(
     tiles = list(cut_tiles(np.zeros((*spec.canvas[::-1], 3), np.uint8), spec))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        document = _site(folder, recipe.product, threads)
+        document = _site(folder, recipe.product, threads, in_flight)
         (folder / "line.toml").write_text(tomlkit.dumps(document), encoding="utf-8")
         stack.enter_context(process("ejector", folder / "line.toml", folder))
         runtime = open_runtime(recipe.engine, bundle.model, threads)
         stack.callback(runtime.close)
-        detector = Detector(bundle, runtime, engine_name(recipe.engine), any_size=True)
         config = parse_config(document, "bench")
-        line = stack.enter_context(BenchLine(config, recipe, detector, images))
-        parts = max(PLACES + 2, round(ROUND_S * _bare(runtime, tiles, 4)))
+        detectors = open_detectors(bundle, recipe.engine, config.line, any_size=True)
+        for detector in detectors:
+            stack.callback(detector.close)
+        line = stack.enter_context(BenchLine(config, recipe, detectors, images))
+        parts = max(line.places + 2, round(ROUND_S * _bare(runtime, tiles, 4)))
         rates = _in_turns(line, runtime, tiles, parts, max(2, round(seconds / ROUND_S)), on_round)
         resident_mb = _resident_mb()
         line.finish()
         rows = list(each_part(open_for_reading(data_file(folder)), Filter()))
-        return _summary(bundle, detector.engine, threads, rates, line, rows, resident_mb)
+        return _summary(bundle, detectors[0].engine, config.line, rates, line, rows, resident_mb)
 
 
 def seeded_product() -> tuple[Bundle, list[Image]]:
@@ -210,7 +215,7 @@ def _bare(runtime: Runtime, tiles: Sequence[Image], parts: int) -> float:
 def _summary(
     bundle: Bundle,
     engine: str,
-    threads: int,
+    settings: LineSection,
     rates: Sequence[Rates],
     line: BenchLine,
     rows: Sequence[Row],
@@ -221,7 +226,8 @@ def _summary(
     return Bench(
         bundle=bundle.id,
         engine=engine,
-        threads=threads,
+        threads=settings.threads,
+        in_flight=settings.in_flight,
         inferences=bundle.manifest.input.inferences,
         stages={name: _quantiles(times) for name, times in _stages(line, rows).items()},
         line_hz=round(statistics.median(whole for whole, _ in rates), 2),
@@ -263,9 +269,10 @@ def _resident_mb() -> float:
     return round(pages * resource.getpagesize() / 1e6, 1)
 
 
-def _site(folder: Path, name: str, threads: int) -> dict[str, Any]:
+def _site(folder: Path, name: str, threads: int, in_flight: int) -> dict[str, Any]:
+    line = {"name": "bench", "product": name, "data_dir": str(folder), "threads": threads, "in_flight": in_flight}
     return {
-        "line": {"name": "bench", "product": name, "data_dir": str(folder), "threads": threads},
+        "line": line,
         "camera": {"kind": "synthetic"},
         "ejector": {
             "endpoint": f"tcp://127.0.0.1:{free_port()}",

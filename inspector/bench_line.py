@@ -22,7 +22,7 @@ from inspector.inspection import Frame, Inspection, Part, Verdict
 from inspector.line import Line
 from inspector.watchdog import Pulses
 
-PLACES = 2  # one part is looked at, one waits: inference never does, and nothing overflows
+PLACES = 2  # per detector: one part is looked at, one waits. So inference never waits, and nothing overflows
 PATIENCE_S = 60.0
 
 
@@ -116,17 +116,20 @@ class BenchLink:
 class BenchLine:
     """The program's own line, opened and closed with `with`."""
 
-    def __init__(self, config: Config, recipe: Recipe, detector: Detector, images: Sequence[Image]) -> None:
-        self._config, self._recipe, self._detector = config, recipe, detector
+    def __init__(self, config: Config, recipe: Recipe, detectors: Sequence[Detector], images: Sequence[Image]) -> None:
+        self._config, self._recipe, self._detectors = config, recipe, detectors
+        self.places = PLACES * len(detectors)
         self.camera = BenchCamera(images)
         self._to_begin = self._to_judge = 0  # of the round
+        self._lock = threading.Lock()
         self._judged = threading.Event()
         self._faults: list[str] = []
+        self._workers: list[threading.Thread] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> BenchLine:
         """Raises: LineStopped: the ejector is not there."""
-        clock, engine = SystemClock(), self._detector.engine
+        clock, engine = SystemClock(), self._detectors[0].engine
         self._books = open_books(self._config, self._recipe, engine, Pulses(clock), self._faults.append, self._stack)
         self._stack.callback(self._books.recorder.close)
         self._stack.callback(self._books.link.close)
@@ -136,12 +139,16 @@ class BenchLine:
         self._books.catch_up()
         self.link = BenchLink(self._books.link, self._on_sent)
         window_ms, fault = self._config.ejector.window_ms, self._faults.append
-        acquisition = Acquisition(self.camera, self._books.numbers, self.link, window_ms, PLACES, 0, fault, _no_beat)
+        acquisition = Acquisition(
+            self.camera, self._books.numbers, self.link, window_ms, self.places, 0, fault, _no_beat
+        )
         self._stack.callback(acquisition.close)
-        line = Line(acquisition.parts, self._detector, self._recipe, self.link, clock, _no_beat)
-        self._worker = threading.Thread(target=line.run, name="inference", daemon=True)
+        for detector in self._detectors:
+            line = Line(acquisition.parts, detector, self._recipe, self.link, clock, _no_beat)
+            self._workers.append(threading.Thread(target=line.run, name="inference", daemon=True))
         acquisition.start()
-        self._worker.start()
+        for worker in self._workers:
+            worker.start()
         return self
 
     def __exit__(
@@ -151,15 +158,15 @@ class BenchLine:
         self._stack.close()
 
     def run(self, parts: int) -> float:
-        """Let so many parts through, more than `PLACES`; parts per second from the first verdict to the last.
+        """Let so many parts through, more than `places`; parts per second from the first verdict to the last.
 
         Raises:
             LineStopped: a verdict did not come.
         """
         begun = len(self.link.sent)
-        self._to_begin, self._to_judge = parts - PLACES, parts
+        self._to_begin, self._to_judge = parts - self.places, parts
         self._judged.clear()
-        self.camera.make_places(PLACES)
+        self.camera.make_places(self.places)
         if not self._judged.wait(PATIENCE_S) or self._faults or len(self.link.sent) != begun + parts:
             raise LineStopped(f"the line of the bench stopped: {self._faults or 'a part was not looked at in time'}")
         first, last = self.link.sent[begun], self.link.sent[-1]
@@ -172,7 +179,8 @@ class BenchLine:
             LineStopped: one is not.
         """
         self.camera.end()
-        self._worker.join(PATIENCE_S)
+        for worker in self._workers:
+            worker.join(PATIENCE_S)
         if not self._books.link.drain(PATIENCE_S) or self._faults:
             raise LineStopped(f"the line of the bench stopped: {self._faults or 'parts were not acknowledged'}")
         self._books.link.close()
@@ -180,12 +188,13 @@ class BenchLine:
 
     def _on_sent(self) -> None:
         """A verdict makes place for the next part."""
-        self._to_judge -= 1
-        if self._to_begin > 0:
-            self._to_begin -= 1
-            self.camera.make_places(1)
-        if self._to_judge == 0:
-            self._judged.set()
+        with self._lock:
+            self._to_judge -= 1
+            if self._to_begin > 0:
+                self._to_begin -= 1
+                self.camera.make_places(1)
+            if self._to_judge == 0:
+                self._judged.set()
 
 
 def _no_beat() -> None:

@@ -90,6 +90,7 @@ class LineSection(Section):
     data_dir: Path = Path("/var/lib/inspector")
     engines: tuple[str, ...] = ()  # the first that can be used judges; (): the one of the recipe
     threads: int = Field(0, ge=0)
+    in_flight: int = Field(1, ge=1, le=16)  # parts that are looked at at the same time, sharing the threads
     queue: int = Field(8, ge=1, le=1000)  # frames waiting for inference
     stop_after: int = Field(0, ge=0)  # parts; 0: never
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import structlog
 
 from calibration.errors import RecipeError
@@ -9,17 +11,16 @@ from calibration.recipe import Recipe
 from engines.bundle import Bundle
 from engines.detector import Detector, open_detector
 from engines.errors import CertificateError, RuntimeUnavailable
-from engines.runtimes.base import engine_name
 from inspector.certify import check_certified
-from inspector.config import Config
+from inspector.config import Config, LineSection
 from inspector.errors import ConfigError
 from inspector.products import Product
 
 log = structlog.get_logger("line")
 
 
-def open_engine(config: Config, product: Product) -> tuple[Recipe, Detector]:
-    """The recipe and the detector that judge: scores and threshold come from one engine.
+def open_engine(config: Config, product: Product) -> tuple[Recipe, list[Detector]]:
+    """The recipe that judges, and `line.in_flight` detectors: scores and threshold come from one engine.
 
     Raises:
         ConfigError: no engine of `line.engines` can be used, or the camera must say that sizes vary.
@@ -36,17 +37,29 @@ def open_engine(config: Config, product: Product) -> tuple[Recipe, Detector]:
         try:
             recipe = product.recipe_on(name)
             check_certified(product, recipe)
-            detector = _open(config, bundle, name)
+            detectors = _open(config, bundle, name)
         except (RecipeError, CertificateError, RuntimeUnavailable) as error:
             log.warning("engine passed over", engine=name, reason=str(error))
             refused.append(f"  {name}: {error}")
         else:
-            return recipe, detector
+            return recipe, detectors
     raise ConfigError("no engine of line.engines can be used:\n" + "\n".join(refused))
 
 
-def _open(config: Config, bundle: Bundle, name: str) -> Detector:
-    return open_detector(bundle, engine_name(name), config.line.threads, config.camera.frame_size == "any")
+def open_detectors(bundle: Bundle, engine: str, line: LineSection, any_size: bool) -> list[Detector]:
+    """As many as parts may be looked at at the same time; together they use the threads of one.
+
+    Raises:
+        RuntimeUnavailable: the engine can't run here.
+    """
+    threads = line.threads
+    if line.in_flight > 1:
+        threads = max(1, (threads or len(os.sched_getaffinity(0))) // line.in_flight)
+    return [open_detector(bundle, engine, threads, any_size) for _ in range(line.in_flight)]
+
+
+def _open(config: Config, bundle: Bundle, engine: str) -> list[Detector]:
+    return open_detectors(bundle, engine, config.line, config.camera.frame_size == "any")
 
 
 def _check(config: Config, recipe: Recipe, bundle: Bundle) -> None:

@@ -1,5 +1,7 @@
 """Line: takes each part from the queue, looks at it, judges it, sends the verdict. Fails closed.
 
+Several may take from one queue, each with a detector of its own: then several parts are looked at at the same time.
+
 acquisition --parts--> Line: detect -> score -> judge --> link --> recorder
 """
 
@@ -60,7 +62,7 @@ class Line:
             except queue.Empty:
                 continue
             if part is None:
-                self._parts.put(None)  # for the other lines that take from this queue
+                self._parts.put(None)  # for the others that take from this queue
                 return
             self.inspect(part)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.errors import EvaluationError
-from engines.runtimes.base import open_runtime
+from engines.runtimes.base import engine_name, open_runtime
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 GRAPH = BENCHMARKS / "results" / "graphs" / "stfpm_resnet18.xml"
@@ -42,7 +42,7 @@ def measure(bundle: Bundle, engine: str, peers: Path | None, threads: int = 0) -
     picture = np.random.default_rng(0).integers(0, 255, (spec.height, spec.width, 3), np.uint8)
     runtime = open_runtime(engine, bundle.model, threads)
     inferences: list[Inference] = [lambda: runtime.infer(picture)]
-    if peers is not None and engine == "openvino":
+    if peers is not None and engine_name(engine) == "openvino:fp32":
         inferences.append(peer_inference(peer_graph(peers), threads))
     ours, *theirs = interleaved(inferences)
     runtime.close()

@@ -54,6 +54,7 @@ def bench(
     ] = None,
     engine: Annotated[str, typer.Option(help="Default: the recipe's; without PRODUCT the best installed.")] = "",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of one inference; 0: every core.")] = 0,
+    in_flight: Annotated[int, typer.Option(min=1, max=16, help="Parts looked at at the same time.")] = 1,
     seconds: Annotated[float, typer.Option(min=4, help="For the line, and as many for the bare runtime.")] = 30.0,
     good: Annotated[Path | None, typer.Option(help="Pictures to show; default: those that training kept.")] = None,
     data_dir: DataDir = PRODUCTION_DIR,
@@ -78,7 +79,13 @@ def bench(
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("line and bare runtime in turns", total=None)
         found = run_bench(
-            bundle, recipe, images, threads, seconds, lambda done, total: bar.update(task, completed=done, total=total)
+            bundle,
+            recipe,
+            images,
+            threads,
+            in_flight,
+            seconds,
+            lambda done, total: bar.update(task, completed=done, total=total),
         )
     facts = {"product": name, **msgspec.to_builtins(found)}
     if as_json:

@@ -38,15 +38,16 @@ def test_line_and_runtime_take_turns_and_every_part_is_accounted_for(
     monkeypatch.setattr(bench, "ROUND_S", 0.05)
     seen: list[tuple[int, int]] = []
     recipe = passing_recipe(tiny_bundle, "onnxruntime")
-    found = bench.bench(tiny_bundle, recipe, images, 1, 0.2, lambda *done: seen.append(done))
+    found = bench.bench(tiny_bundle, recipe, images, 2, 2, 0.2, lambda *done: seen.append(done))
     assert found.is_balanced
     assert list(found.stages) == STAGES
     assert all(times.p50 <= times.p99 <= times.p99_9 <= times.max for times in found.stages.values())
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert found.rounds == 4
     assert 0 < found.lowest <= found.line_over_bare <= found.highest
-    per_part_ms = 1000 / found.line_hz
-    assert found.stages["infer"].p50 + found.stages["preprocess"].p50 + found.stages["score"].p50 < per_part_ms
+    assert (found.threads, found.in_flight, found.inferences) == (2, 2, 1)
+    per_part_ms = sum(found.stages[name].p50 for name in ("preprocess", "infer", "score"))
+    assert per_part_ms / found.in_flight < 1000 / found.line_hz
     assert 10 < found.resident_mb <= found.peak_mb + 1
 
 
@@ -64,7 +65,7 @@ def test_a_part_that_could_not_be_looked_at_spoils_the_books(
         return infer(self, picture)
 
     monkeypatch.setattr(OnnxRuntime, "infer", once_in_a_while)
-    found = bench.bench(tiny_bundle, passing_recipe(tiny_bundle, "onnxruntime"), images, 1, 0.04)
+    found = bench.bench(tiny_bundle, passing_recipe(tiny_bundle, "onnxruntime"), images, 1, 1, 0.04)
     assert not found.is_balanced
 
 

@@ -155,20 +155,21 @@ def test_bench_prints_every_stage_and_the_ratio(call: Call, data_dir: Path, monk
     asked: list[tuple[Any, ...]] = []
 
     def measured(bundle: Bundle, recipe: Recipe, images: list[Image], *rest: Any) -> Bench:
-        asked.append((recipe.engine, recipe.product, len(images), *rest[:2]))
+        asked.append((recipe.engine, recipe.product, len(images), *rest[:3]))
         times = Quantiles(1.0, 2.0, 3.0, 4.0)
         stages = {"infer": times, "ack": times}
-        return Bench(bundle.id, recipe.engine, 1, 1, stages, 9.0, 10.0, 0.9, 0.8, 0.95, 3, 30, 200.0, 210.0, True)
+        return Bench(bundle.id, recipe.engine, 1, 2, 1, stages, 9.0, 10.0, 0.9, 0.8, 0.95, 3, 30, 200.0, 210.0, True)
 
     monkeypatch.setattr("inspector.bench.bench", measured)
     code, out, _ = call(
-        "bench", "ring", "--engine", "openvino", "--threads", 1, "--seconds", 5, "--data-dir", data_dir, "--json"
-    )
+        "bench", "ring", "--engine", "openvino", "--threads", 1, "--in-flight", 2, "--seconds", 5, "--data-dir",
+        data_dir, "--json",
+    )  # fmt: skip
     assert code == 0
     facts = json.loads(out)
     assert facts["line_over_bare"] == 0.9
     assert facts["stages"]["ack"] == {"p50": 1.0, "p99": 2.0, "p99_9": 3.0, "max": 4.0}
-    assert asked == [("openvino:fp32", "ring", 10, 1, 5.0)]
+    assert asked == [("openvino:fp32", "ring", 10, 1, 2, 5.0)]
     _, out, _ = call("bench", "ring", "--data-dir", data_dir)
     assert "line_over_bare" in out
     assert "p99_9" in out

@@ -53,9 +53,10 @@ def site(ring: Product, *engines: str, **line: Any) -> Config:
 
 def opened(ring: Product, *engines: str) -> tuple[str, str]:
     """Engine of the recipe, engine of the detector."""
-    recipe, detector = open_engine(site(ring, *engines), ring)
-    detector.close()
-    return recipe.engine, detector.engine
+    recipe, detectors = open_engine(site(ring, *engines), ring)
+    for detector in detectors:
+        detector.close()
+    return recipe.engine, detectors[0].engine
 
 
 def test_without_a_list_the_active_recipes_engine_judges(ring: Product) -> None:
@@ -67,9 +68,23 @@ def test_without_a_list_the_active_recipes_engine_judges(ring: Product) -> None:
 def test_the_first_of_the_list_judges_with_its_own_threshold(ring: Product) -> None:
     assert opened(ring, OPENVINO, "onnxruntime") == (OPENVINO, OPENVINO)
     assert opened(ring, "onnxruntime", OPENVINO) == ("onnxruntime", "onnxruntime")
-    recipe, detector = open_engine(site(ring, "openvino"), ring)
-    detector.close()
+    recipe, _ = open_engine(site(ring, "openvino"), ring)
     assert recipe.thresholds.review == ring.active()[0].thresholds.review + 0.001
+
+
+def test_detectors_in_flight_share_the_threads(ring: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def noted(bundle: Bundle, engine: str, threads: int, any_size: bool) -> str:
+        asked.append(threads)
+        return engine
+
+    monkeypatch.setattr("inspector.engine.open_detector", noted)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    for threads, in_flight, each in ((0, 1, 0), (0, 3, 2), (6, 2, 3), (1, 2, 1)):
+        asked.clear()
+        _, detectors = open_engine(site(ring, threads=threads, in_flight=in_flight), ring)
+        assert asked == [each] * in_flight == [each] * len(detectors)
 
 
 def test_an_engine_that_this_box_has_not_is_passed_over(ring: Product, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -203,3 +203,30 @@ def test_waiting_for_parts_that_do_not_come_counts_as_rounds(
     line.stop()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_several_lines_look_at_parts_at_the_same_time_and_all_end_with_the_queue(
+    make: Make, link: FakeLink, clock: FakeClock
+) -> None:
+    waiting: queue.Queue[Part | None] = queue.Queue()
+    for number in range(1, 7):
+        waiting.put(make.part(number))
+    waiting.put(None)
+    both = threading.Barrier(2, timeout=20)  # passed only while two parts are being looked at
+
+    def meet() -> None:
+        both.wait()
+
+    lines = [
+        Line(waiting, FakeDetector(value=1.0, on_detect=meet), make.recipe(), link, clock, lambda: None)
+        for _ in range(2)
+    ]
+    threads = [threading.Thread(target=line.run) for line in lines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted((verdict.sequence, verdict.outcome) for verdict in link.verdicts) == [
+        (number, Outcome.GOOD) for number in range(1, 7)
+    ]
