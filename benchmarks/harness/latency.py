@@ -12,10 +12,11 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.errors import EvaluationError
-from engines.runtimes.base import engine_name, open_runtime
+from engines.runtimes.base import Precision, engine_name, open_runtime
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
-GRAPH = BENCHMARKS / "results" / "graphs" / "stfpm_resnet18.xml"
+GRAPHS = BENCHMARKS / "results" / "graphs"
+STFPM = "stfpm_resnet18"
 ROUNDS, WARM_UPS = 60, 5
 
 Inference = Callable[[], object]
@@ -43,34 +44,38 @@ def measure(bundle: Bundle, engine: str, peers: Path | None, threads: int = 0) -
     runtime = open_runtime(engine, bundle.model, threads)
     inferences: list[Inference] = [lambda: runtime.infer(picture)]
     if peers is not None and engine_name(engine) == "openvino:fp32":
-        inferences.append(peer_inference(peer_graph(peers), threads))
+        inferences.append(peer_inference(peer_graph(peers, STFPM), threads))
     ours, *theirs = interleaved(inferences)
     runtime.close()
     return ours, ours / theirs[0] if theirs else None
 
 
-def peer_graph(peers: Path, graph: Path = GRAPH) -> Path:
-    """STFPM-ResNet18 at 256 px as OpenVINO IR in FP32, exported once by the peers' environment.
+def peer_graph(peers: Path, name: str, folder: Path = GRAPHS) -> Path:
+    """One of `peers.graphs` at 256 px as OpenVINO IR in FP32, exported once by the peers' environment.
 
     Raises:
         EvaluationError: the export failed.
     """
+    graph = folder / f"{name}.xml"
     if not graph.is_file():
-        graph.parent.mkdir(parents=True, exist_ok=True)
-        command = [str(peers.absolute() / "bin" / "python"), "-m", "peers.stfpm_resnet18", str(graph)]
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [str(peers.absolute() / "bin" / "python"), "-m", "peers.graphs", name, str(graph)]
         said = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
         if said.returncode:
             raise EvaluationError(f"{' '.join(command)} failed; run make peers again: {said.stderr[-500:]}")
     return graph
 
 
-def peer_inference(graph: Path, threads: int) -> Inference:
-    """One inference of the peer's graph, compiled with the options of our own runtime, on a normalised picture."""
+def peer_inference(graph: Path, threads: int, precision: Precision = "fp32") -> Inference:
+    """One inference of a peer's graph, compiled with the options of our own runtime, on a normalised picture.
+
+    Raises:
+        RuntimeUnavailable: this CPU has not the precision, or OpenVINO would compute in another.
+    """
     import openvino
 
-    options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    if threads:
-        options["INFERENCE_NUM_THREADS"] = threads
-    request = openvino.Core().compile_model(graph, "CPU", options).create_infer_request()
+    from engines.runtimes.openvino import compile_model
+
+    request = compile_model(openvino.Core().read_model(graph), threads, precision).create_infer_request()
     picture = np.random.default_rng(0).standard_normal((1, 3, 256, 256), np.float32)
     return lambda: request.infer([picture], share_inputs=True)

@@ -24,8 +24,7 @@ class OpenVinoRuntime:
     """One compiled model and one inference request, whose tensors stay where they are."""
 
     def __init__(self, model: bytes, threads: int = 0, precision: Precision = "fp32") -> None:
-        compiled = _compile(model, threads, precision)
-        check_precision(precision, _layers(compiled))
+        compiled = compile_model(_read(model), threads, precision)
         given = compiled.inputs[0]
         shape = check_input(NAME, tuple(given.shape), given.element_type == openvino.Type.u8)
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
@@ -78,13 +77,27 @@ def check_precision(asked: Precision, layers: Iterable[tuple[str, str]]) -> None
         raise RuntimeUnavailable(f"{NAME}:{asked} would compute in {dict(heavy)}; choose another engine")
 
 
-def _compile(model: bytes, threads: int, precision: Precision) -> openvino.CompiledModel:
-    core = openvino.Core()
+def compile_model(model: openvino.Model, threads: int, precision: Precision) -> openvino.CompiledModel:
+    """A model for the CPU, for the shortest time of one inference.
+
+    Raises:
+        RuntimeUnavailable: the plug-in refuses it, or the CPU has not the precision, or would compute in another.
+    """
+    check_capability(precision)
     options: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
     try:
-        return core.compile_model(core.read_model(model, b""), DEVICE, options)
+        compiled = openvino.Core().compile_model(model, DEVICE, options)
+    except RuntimeError as error:
+        raise RuntimeUnavailable(f"{NAME} refuses the model: {error}; export it again") from error
+    check_precision(precision, _layers(compiled))
+    return compiled
+
+
+def _read(model: bytes) -> openvino.Model:
+    try:
+        return openvino.Core().read_model(model, b"")
     except RuntimeError as error:
         raise RuntimeUnavailable(f"{NAME} refuses the model: {error}; export it again") from error
 
