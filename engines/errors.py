@@ -29,10 +29,6 @@ class CertificateError(EngineError):
     """An engine whose certificate is missing, stale, damaged or over its limits."""
 
 
-class InferenceFailed(EngineError):
-    """One inference that gave no maps."""
-
-
 class TrainingError(EngineError):
     """Training that can't start or did not converge."""
 
