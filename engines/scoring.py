@@ -40,6 +40,24 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """How far a whole picture may stand above or below the rest and still be as good parts are.
+
+    The teacher and the students disagree a little more all over a part whose surface or exposure is new to them. The
+    median of a picture's summed discrepancies is taken off, but no more than it ever was on `select` parts: what is
+    wrong all over is still seen.
+
+    Attributes:
+        low, high: smallest and largest median of the `select` parts, low <= high.
+        maps: how many maps, from the first, are discrepancies.
+    """
+
+    low: float
+    high: float
+    maps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Scoring:
     """How raw maps become a score; part of the recipe.
 
@@ -50,6 +68,7 @@ class Scoring:
         ignore: (h, w) of the fused grid, True where the map does not count; None: everything counts.
         zones: by name, (h, w) of the fused grid, True inside; each gets a score of its own.
         weights: per level, > 0: how much its standardised map counts in the sum; empty: all alike.
+        ground: what is taken off the discrepancies; None: nothing.
         layout: makes Gaussian and top share those of one tile, and positions those of the region.
     """
 
@@ -61,6 +80,7 @@ class Scoring:
     zones: dict[str, Mask] = field(default_factory=dict)
     layout: Layout = Layout()
     weights: tuple[float, ...] = ()
+    ground: Ground | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +101,37 @@ class Score:
 
 
 def fuse(maps: Sequence[Map], scoring: Scoring) -> Map:
-    """Standardise, enlarge, smooth and add up: per level (h_l, w_l) -> (h, w) of the finest level.
+    """Standardise, enlarge, smooth, add up, take off the ground: per level (h_l, w_l) -> (h, w) of the finest.
 
     Raises:
         EngineError: the maps' number or shapes are not those the scoring was made for.
     """
     if len(maps) != len(scoring.means):
         raise EngineError(f"{len(maps)} maps but statistics of {len(scoring.means)} levels; recipe of another bundle?")
+    ground = scoring.ground
+    if ground is None:
+        return _sum(maps, scoring, slice(None))
+    fused = _sum(maps, scoring, slice(ground.maps))
+    fused -= np.float32(np.clip(_median(fused, scoring.ignore), ground.low, ground.high))
+    return fused + _sum(maps, scoring, slice(ground.maps, None)) if ground.maps < len(maps) else fused
+
+
+def _sum(maps: Sequence[Map], scoring: Scoring, chosen: slice) -> Map:
+    """The chosen maps, standardised, smoothed, weighed and added on the grid of the finest (h, w)."""
     height, width = maps[0].shape
     down, across = scoring.layout.tile
-    fused: Map = np.zeros((height, width), np.float32)
+    total: Map = np.zeros((height, width), np.float32)
     weights = scoring.weights or (1.0,) * len(maps)
-    for raw, mean, std, weight in zip(maps, scoring.means, scoring.stds, weights):
+    for raw, mean, std, weight in list(zip(maps, scoring.means, scoring.stds, weights))[chosen]:
         if mean.ndim and mean.shape != raw.shape:
             raise EngineError(f"map {raw.shape} but statistics {mean.shape}; recipe of another bundle?")
         rows, columns = _smoother(raw.shape[0], height, down), _smoother(raw.shape[1], width, across)
-        fused += rows @ ((raw - mean) * (np.float32(weight) / std)) @ columns.T
-    return fused
+        total += rows @ ((raw - mean) * (np.float32(weight) / std)) @ columns.T
+    return total
+
+
+def _median(fused: Map, ignore: Mask | None) -> float:
+    return float(np.median(fused if ignore is None else fused[~ignore]))
 
 
 def score(maps: Sequence[Map], scoring: Scoring) -> Score:
@@ -163,6 +197,8 @@ def learn_scoring(
     ignore = padding(layout, maps[0][0].shape)
     means, stds = tuple(m for m, _ in moments), tuple(s for _, s in moments)
     scoring = Scoring(statistics, means, stds, float("inf"), ignore, layout=layout, weights=weights)
+    medians = [_median(_sum(picture, scoring, slice(known)), ignore) for picture in maps]
+    scoring = replace(scoring, ground=Ground(min(medians), max(medians), known))
     fused = np.stack([fuse(picture, scoring) for picture in maps])
     counted = fused if ignore is None else fused[:, ~ignore]
     return replace(scoring, pixel_limit=float(np.quantile(counted, PIXEL_QUANTILE)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.scoring import Layout, Scoring
+from engines.scoring import Ground, Layout, Scoring
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -31,6 +31,8 @@ def scoring_arrays(scoring: Scoring) -> Arrays:
         arrays["layout"] = np.asarray((*scoring.layout.tile, *scoring.layout.content))
     if scoring.weights:
         arrays["weights"] = np.asarray(scoring.weights, np.float64)
+    if scoring.ground is not None:
+        arrays["ground"] = np.asarray((scoring.ground.low, scoring.ground.high, scoring.ground.maps), np.float64)
     return arrays
 
 
@@ -52,6 +54,7 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
             zones={key[5:]: np.asarray(zone, np.bool_) for key, zone in arrays.items() if key.startswith("zone:")},
             layout=_layout(arrays["layout"]) if "layout" in arrays else Layout(),
             weights=tuple(float(weight) for weight in np.asarray(arrays.get("weights", ()), np.float64)),
+            ground=_ground(arrays["ground"], len(levels)) if "ground" in arrays else None,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise EngineError(f"scoring arrays are damaged ({error!r}); calibrate the product again") from error
@@ -72,6 +75,13 @@ def _layout(array: NDArray[np.generic]) -> Layout:
     if not (min(down, across, width, height) > 0 and max(down, across, x + width, y + height) <= 1 + 1e-9):
         raise ValueError(f"layout {array} does not lie in the map")
     return Layout((down, across), (x, y, width, height))
+
+
+def _ground(array: NDArray[np.generic], levels: int) -> Ground:
+    low, high, maps = (float(value) for value in np.asarray(array, np.float64))
+    if not (-np.inf < low <= high < np.inf and maps in range(1, levels + 1)):
+        raise ValueError(f"ground {array} of {levels} levels is no range")
+    return Ground(low, high, int(maps))
 
 
 def pack_arrays(arrays: Arrays) -> bytes:

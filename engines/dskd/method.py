@@ -20,7 +20,7 @@ Source = Literal["encoder", "teacher"]
 Scored = Literal["decoder", "encoder", "both"]
 Extent = Literal["map", "position"]
 
-HEAD_WEIGHT = 2.0  # about the deviation of three discrepancies' sum: the head counts as much as they do together
+HEAD_WEIGHT = 1.5  # about the deviation of three discrepancies' sum: the head counts as much as they do together
 STRIDES = (4, 8, 16, 32)  # of the levels that can be matched, fine to coarse
 
 

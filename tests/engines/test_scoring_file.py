@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def example() -> Scoring:
     zone[2:4] = True
     layout = Layout((0.5, 0.25), (0.0, 0.125, 1.0, 0.75))
     zones, weights = {"rim": zone}, (1.0, 2.5)
-    return Scoring(learnt.statistics, learnt.means, learnt.stds, learnt.pixel_limit, ~zone, zones, layout, weights)
+    return replace(learnt, ignore=~zone, zones=zones, layout=layout, weights=weights)
 
 
 def test_a_scoring_comes_back_as_it_was() -> None:
@@ -33,10 +34,20 @@ def test_a_scoring_comes_back_as_it_was() -> None:
     assert after.pixel_limit == before.pixel_limit
     assert after.layout == before.layout
     assert after.weights == before.weights
+    assert before.ground is not None
+    assert after.ground == before.ground
     np.testing.assert_array_equal(after.ignore, before.ignore)
     np.testing.assert_array_equal(after.zones["rim"], before.zones["rim"])
     for ours, theirs in zip((*before.means, *before.stds), (*after.means, *after.stds)):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "ground", [(2, 1, 2), (0, np.inf, 2), (np.nan, 1, 2), (0, 1, 0), (0, 1, 3), (0, 1, 1.5), (0, 1)]
+)
+def test_a_ground_that_is_no_range_is_refused(ground: tuple[float, ...]) -> None:
+    with pytest.raises(EngineError, match="damaged"):
+        arrays_scoring({**scoring_arrays(example()), "ground": np.asarray(ground, np.float64)})
 
 
 @given(st.binary(max_size=300))
