@@ -28,8 +28,8 @@ from harness.roofline import Machine, layers_of, matrix_product, memory_copy
 from engines.bundle import Bundle, load_bundle
 from engines.dskd.seeded import seeded_bundle
 from engines.dskd.train import TrainingConfig
-from engines.errors import RuntimeUnavailable
-from engines.runtimes.base import ENGINES, Precision, open_runtime
+from engines.errors import BundleError, RuntimeUnavailable
+from engines.runtimes.base import ENGINES, Precision, graph_of, open_runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = (STFPM, "patchcore_resnet18", "reverse_distillation_resnet18", "efficientad_s")
@@ -95,13 +95,13 @@ def _rows(bundles: dict[str, Bundle], peers: Path, threads: int) -> tuple[dict[s
     for row, make in makers.items():
         try:
             rows[row] = make()
-        except RuntimeUnavailable as error:
+        except (BundleError, RuntimeUnavailable) as error:
             refused[row] = str(error)
     return rows, refused
 
 
 def _ours(bundle: Bundle, engine: str, threads: int) -> Inference:
-    runtime, spec = open_runtime(engine, bundle.model, threads), bundle.manifest.input
+    runtime, spec = open_runtime(engine, graph_of(bundle, engine), threads), bundle.manifest.input
     picture = np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
     return lambda: runtime.infer(picture)
 

@@ -10,7 +10,7 @@ import numpy as np
 from engines.bundle import Bundle
 from engines.errors import EngineError, ImageError
 from engines.image import Image, InputSpec, Pose, frame_size, prepare
-from engines.runtimes.base import Runtime, engine_name, open_runtime
+from engines.runtimes.base import Runtime, engine_name, graph_of, open_runtime
 from engines.scoring import Map
 from engines.tiling import cut_tiles, stitch
 from engines.view import open_locator
@@ -99,8 +99,9 @@ def open_detector(bundle: Bundle, engine: str, threads: int = 0, any_size: bool 
 
     Raises:
         RuntimeUnavailable: the engine is not installed, can't run on this box, or refuses the model.
+        BundleError: the bundle has not the graph that the engine runs.
         ImageError: the bundle's template shows nothing to locate.
     """
-    detector = Detector(bundle, open_runtime(engine, bundle.model, threads), engine_name(engine), any_size)
+    detector = Detector(bundle, open_runtime(engine, graph_of(bundle, engine), threads), engine_name(engine), any_size)
     detector.warm_up()
     return detector

@@ -30,7 +30,7 @@ from calibration.thresholds import Evidence, Thresholds
 from engines.bundle import Bundle, load_bundle, newest_bundle
 from engines.errors import TrainingError
 from engines.image import Image, list_images, read_image
-from engines.runtimes.base import Runtime, open_runtime
+from engines.runtimes.base import Runtime, graph_of, open_runtime
 from engines.tiling import cut_tiles
 from inspector.bench_line import BenchLine
 from inspector.cameras.synthetic import draw_part
@@ -121,7 +121,7 @@ def bench(
         document = _site(folder, recipe.product, threads, in_flight)
         (folder / "line.toml").write_text(tomlkit.dumps(document), encoding="utf-8")
         stack.enter_context(process("ejector", folder / "line.toml", folder))
-        runtime = open_runtime(recipe.engine, bundle.model, threads)
+        runtime = open_runtime(recipe.engine, graph_of(bundle, recipe.engine), threads)
         stack.callback(runtime.close)
         config = parse_config(document, "bench")
         detectors = open_detectors(bundle, recipe.engine, config.line, any_size=True)

@@ -10,7 +10,7 @@ from calibration.errors import RecipeError
 from calibration.recipe import Recipe
 from engines.bundle import Bundle
 from engines.detector import Detector, open_detector
-from engines.errors import CertificateError, RuntimeUnavailable
+from engines.errors import BundleError, CertificateError, RuntimeUnavailable
 from inspector.certify import check_certified
 from inspector.config import Config, LineSection
 from inspector.errors import ConfigError
@@ -38,7 +38,7 @@ def open_engine(config: Config, product: Product) -> tuple[Recipe, list[Detector
             recipe = product.recipe_on(name)
             check_certified(product, recipe)
             detectors = _open(config, bundle, name)
-        except (RecipeError, CertificateError, RuntimeUnavailable) as error:
+        except (RecipeError, CertificateError, RuntimeUnavailable, BundleError) as error:
             log.warning("engine passed over", engine=name, reason=str(error))
             refused.append(f"  {name}: {error}")
         else:

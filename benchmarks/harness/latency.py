@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.bundle import Bundle
 from engines.errors import EvaluationError
-from engines.runtimes.base import Precision, engine_name, open_runtime
+from engines.runtimes.base import Precision, engine_name, graph_of, open_runtime
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 GRAPHS = BENCHMARKS / "results" / "graphs"
@@ -41,7 +41,7 @@ def measure(bundle: Bundle, engine: str, peers: Path | None, threads: int = 0) -
     """Median ms of our inference, and its ratio to the peer's; None without the peers' environment."""
     spec = bundle.manifest.input
     picture = np.random.default_rng(0).integers(0, 255, (spec.height, spec.width, 3), np.uint8)
-    runtime = open_runtime(engine, bundle.model, threads)
+    runtime = open_runtime(engine, graph_of(bundle, engine), threads)
     inferences: list[Inference] = [lambda: runtime.infer(picture)]
     if peers is not None and engine_name(engine) == "openvino:fp32":
         inferences.append(peer_inference(peer_graph(peers, STFPM), threads))

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from engines.bundle import Bundle, Graph
 from engines.errors import InferenceFailed, RuntimeUnavailable
 from engines.image import Image
 from engines.scoring import Map
@@ -48,12 +49,16 @@ class Engine:
         open: loads ONNX bytes with so many CPU threads (0: every core); raises `RuntimeUnavailable`, also when the
             library would compute in another precision than this.
         check: raises `RuntimeUnavailable` where the box has not what the precision needs; the library is installed.
+        graph: of the bundle, that it runs.
+        gpu: names the GPU that it runs on; None: it runs on the CPU.
     """
 
     library: str
     precision: Precision
     open: Callable[[bytes, int], Runtime]
     check: Callable[[], None] = lambda: None
+    graph: Graph = "fp32"
+    gpu: Callable[[], str] | None = None
 
 
 def _open_onnxruntime(model: bytes, threads: int) -> Runtime:
@@ -80,10 +85,28 @@ def _check_openvino(precision: Precision) -> Callable[[], None]:
     return check_at
 
 
+def _open_tensorrt(model: bytes, threads: int) -> Runtime:
+    from engines.runtimes.tensorrt import TensorRtRuntime
+
+    return TensorRtRuntime(model)  # the GPU's work has no CPU threads
+
+
+def _gpu() -> str:
+    """Raises: RuntimeUnavailable: there is none that can be used."""
+    from engines.runtimes.tensorrt_cuda import Cuda
+
+    return Cuda().gpu()
+
+
+def _check_gpu() -> None:
+    _gpu()
+
+
 ENGINES: dict[str, Engine] = {
     "onnxruntime": Engine("onnxruntime", "fp32", _open_onnxruntime),
     "openvino:fp32": Engine("openvino", "fp32", _open_openvino("fp32"), _check_openvino("fp32")),
     "openvino:bf16": Engine("openvino", "bf16", _open_openvino("bf16"), _check_openvino("bf16")),
+    "tensorrt:fp16": Engine("tensorrt", "fp16", _open_tensorrt, _check_gpu, "fp16", _gpu),
 }
 
 
@@ -111,6 +134,16 @@ def open_runtime(name: str, model: bytes, threads: int = 0) -> Runtime:
     """
     check_engine(name)
     return ENGINES[engine_name(name)].open(model, threads)
+
+
+def graph_of(bundle: Bundle, name: str) -> bytes:
+    """The ONNX bytes of a bundle that an engine runs.
+
+    Raises:
+        BundleError: the bundle has no such graph.
+        RuntimeUnavailable: there is no such engine.
+    """
+    return bundle.graph(ENGINES[engine_name(name)].graph)
 
 
 def check_engine(name: str) -> None:

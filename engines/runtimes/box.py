@@ -17,10 +17,12 @@ def box(engine: str) -> dict[str, str]:
     """Facts that a certificate of this engine depends on, beside bundle and recipe.
 
     Raises:
-        RuntimeUnavailable: there is no such engine.
+        RuntimeUnavailable: there is no such engine, or not the GPU that it runs on.
     """
-    libraries = dict.fromkeys((REFERENCE, ENGINES[engine_name(engine)].library))
-    return {**{library: version(library) for library in libraries}, "processor": processor()}
+    used = ENGINES[engine_name(engine)]
+    libraries = dict.fromkeys((REFERENCE, used.library))
+    gpu = {} if used.gpu is None else {"gpu": used.gpu()}
+    return {**{library: version(library) for library in libraries}, "processor": processor(), **gpu}
 
 
 def version(library: str) -> str:

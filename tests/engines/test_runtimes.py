@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
 from engines.bundle import Bundle
-from engines.errors import InferenceFailed, RuntimeUnavailable
+from engines.errors import BundleError, InferenceFailed, RuntimeUnavailable
 from engines.image import Image
-from engines.runtimes import base
+from engines.runtimes import base, box
 from engines.runtimes.base import ENGINES, Engine, Runtime, engine_name, open_runtime
 from engines.runtimes.openvino import check_precision
 from engines.scoring import Map
+
+if TYPE_CHECKING:
+    from tests.engines.conftest import FakeCuda
 
 HERE = ("onnxruntime", "openvino:fp32")  # engines that every CPU has
 
@@ -199,6 +204,27 @@ def test_every_engine_is_of_the_library_and_precision_in_its_name() -> None:
     for name, engine in ENGINES.items():
         assert isinstance(engine, Engine)
         assert engine_name(f"{engine.library}:{engine.precision}") == name
+
+
+def test_tensorrt_runs_the_bundles_fp16_graph_and_is_tied_to_the_gpu(
+    tensorrt: object, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the fake GPU: not yet run on a real one."""
+    monkeypatch.setattr(base, "is_installed", lambda name: True)
+    base.check_engine("tensorrt:fp16")
+    assert box.box("tensorrt:fp16")["gpu"].startswith("Fake GPU")
+    with pytest.raises(BundleError, match=r"has no model\.fp16\.onnx"):
+        base.graph_of(tiny_bundle, "tensorrt:fp16")
+    halved = dataclasses.replace(tiny_bundle, files={**tiny_bundle.files, "model.fp16.onnx": b"half"})
+    assert base.graph_of(halved, "tensorrt:fp16") == b"half"
+    assert base.graph_of(halved, "openvino:bf16") == tiny_bundle.model
+
+
+def test_a_box_without_a_gpu_says_so_before_anything_is_built(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> None:
+    monkeypatch.setattr(base, "is_installed", lambda name: True)
+    cuda.name = None
+    with pytest.raises(RuntimeUnavailable, match=r"no usable GPU|no GPU"):
+        base.check_engine("tensorrt:fp16")
 
 
 def one_node(kind: str, element: int, shape: list[int], index: int | None = None) -> bytes:
