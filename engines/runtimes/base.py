@@ -50,7 +50,7 @@ class Engine:
             library would compute in another precision than this.
         check: raises `RuntimeUnavailable` where the box has not what the precision needs; the library is installed.
         graph: of the bundle, that it runs.
-        gpu: names the GPU that it runs on; None: it runs on the CPU.
+        facts: of the box that its figures depend on, besides the library's package and the processor.
     """
 
     library: str
@@ -58,7 +58,7 @@ class Engine:
     open: Callable[[bytes, int], Runtime]
     check: Callable[[], None] = lambda: None
     graph: Graph = "fp32"
-    gpu: Callable[[], str] | None = None
+    facts: Callable[[], dict[str, str]] = dict
 
 
 def _open_onnxruntime(model: bytes, threads: int) -> Runtime:
@@ -91,22 +91,21 @@ def _open_tensorrt(model: bytes, threads: int) -> Runtime:
     return TensorRtRuntime(model)  # the GPU's work has no CPU threads
 
 
-def _gpu() -> str:
-    """Raises: RuntimeUnavailable: there is none that can be used."""
-    from engines.runtimes.tensorrt_cuda import Cuda
+def _tensorrt_facts() -> dict[str, str]:
+    from engines.runtimes.tensorrt import gpu_facts
 
-    return Cuda().gpu()
+    return gpu_facts()
 
 
-def _check_gpu() -> None:
-    _gpu()
+def _check_tensorrt() -> None:
+    _tensorrt_facts()
 
 
 ENGINES: dict[str, Engine] = {
     "onnxruntime": Engine("onnxruntime", "fp32", _open_onnxruntime),
     "openvino:fp32": Engine("openvino", "fp32", _open_openvino("fp32"), _check_openvino("fp32")),
     "openvino:bf16": Engine("openvino", "bf16", _open_openvino("bf16"), _check_openvino("bf16")),
-    "tensorrt:fp16": Engine("tensorrt", "fp16", _open_tensorrt, _check_gpu, "fp16", _gpu),
+    "tensorrt:fp16": Engine("tensorrt", "fp16", _open_tensorrt, _check_tensorrt, "fp16", _tensorrt_facts),
 }
 
 

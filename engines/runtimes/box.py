@@ -21,8 +21,7 @@ def box(engine: str) -> dict[str, str]:
     """
     used = ENGINES[engine_name(engine)]
     libraries = dict.fromkeys((REFERENCE, used.library))
-    gpu = {} if used.gpu is None else {"gpu": used.gpu()}
-    return {**{library: version(library) for library in libraries}, "processor": processor(), **gpu}
+    return {**{library: version(library) for library in libraries}, "processor": processor(), **used.facts()}
 
 
 def version(library: str) -> str:

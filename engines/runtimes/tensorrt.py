@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 
 from engines.errors import InferenceFailed, RuntimeUnavailable
 from engines.image import Image
+from engines.runtimes.base import WARM_UPS, fill
 from engines.runtimes.tensorrt_build import Say, build_engine, check_half, make_log
 from engines.runtimes.tensorrt_cache import EngineCache, Target, cache_folder, engine_key
 from engines.runtimes.tensorrt_cuda import Cuda, CudaError
 from engines.scoring import Map
-
-WARM_UPS = 3  # first inferences allocate and tune, and what allocates can't be captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +88,9 @@ class TensorRtRuntime:
         """
         if self._context is None:
             raise InferenceFailed("tensorrt is closed; open the engine again")
-        if picture.shape != self._picture.shape[1:] or picture.dtype != np.uint8:
-            raise InferenceFailed(f"picture {picture.shape} {picture.dtype}, the model eats {self._picture.shape[1:]}")
+        fill(self._picture[0], picture)
         try:
-            return self._run(picture)
+            return self._run()
         except CudaError as error:
             raise InferenceFailed(f"tensorrt failed: {error}; run nvidia-smi") from error
 
@@ -117,17 +115,17 @@ class TensorRtRuntime:
             if not self._context.set_tensor_address(name, address):
                 raise RuntimeUnavailable(f"tensorrt refuses the address of {name}: {self._log.told()}; report this")
         self._graph: Any = None
-        for _ in range(WARM_UPS):
-            self._run(self._picture[0])
+        for _ in range(WARM_UPS):  # what still allocates can't be captured
+            self._run()
         try:
             self._graph = self._cuda.capture(self._queue, self._stream, owned)
         except CudaError:  # slower, and right all the same
             self._graph = None
         self.is_captured = self._graph is not None
-        self._run(self._picture[0])
+        self._run()
 
-    def _run(self, picture: Image) -> tuple[Map, ...]:
-        np.copyto(self._picture[0], picture)
+    def _run(self) -> tuple[Map, ...]:
+        """Maps of what lies in the pinned picture."""
         if self._graph is None:
             self._queue()
         else:
@@ -142,6 +140,19 @@ class TensorRtRuntime:
             raise CudaError(f"execute_async_v3 refused: {self._log.told()}")
         for host, device in zip(self._maps, self._device[1:]):
             self._cuda.download(host, device, self._stream)
+
+
+def gpu_facts() -> dict[str, str]:
+    """What an engine's figures depend on: TensorRT's version, wherever it was installed from, and the GPU.
+
+    Raises:
+        RuntimeUnavailable: TensorRT, cuda-bindings or a GPU lacks.
+    """
+    version = str(_library().__version__)
+    try:
+        return {"tensorrt": version, "gpu": Cuda().gpu()}
+    except CudaError as error:
+        raise RuntimeUnavailable(f"tensorrt: the GPU does not answer: {error}; run nvidia-smi") from error
 
 
 def _library() -> Any:

@@ -43,7 +43,11 @@ class Cuda:
             raise RuntimeUnavailable("tensorrt finds no GPU; choose another engine")
 
     def gpu(self) -> str:
-        """What an engine is tied to: the GPU's name, compute capability and number of multiprocessors."""
+        """What an engine is tied to: the GPU's name, compute capability and number of multiprocessors.
+
+        Raises:
+            CudaError: it does not answer.
+        """
         found = self._call("cudaGetDeviceProperties", 0)
         name = found.name.decode() if isinstance(found.name, bytes) else str(found.name)
         return f"{name} {found.major}.{found.minor} {found.multiProcessorCount} SM"

@@ -9,6 +9,7 @@ import enum
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
 from types import SimpleNamespace
 from typing import Any
 
@@ -174,6 +175,8 @@ class FakeTensorRt:
         refuses: "parse", "build", "deserialize", "context", "address", "execute" or "timing": what fails.
         builds: timing caches with which engines were built.
     """
+
+    __spec__ = ModuleSpec("tensorrt", None)  # so that it counts as installed
 
     def __init__(self, cuda: FakeCuda, version: str = "10.3.0") -> None:
         self.__version__ = version

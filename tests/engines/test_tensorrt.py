@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from engines.bundle import Bundle, save_bundle
+from engines.bundle import Bundle, load_bundle, save_bundle
+from engines.detector import open_detector
 from engines.errors import BundleError, InferenceFailed, RuntimeUnavailable
 from engines.image import Image
 from engines.runtimes import tensorrt_build
+from engines.runtimes.base import check_engine
+from engines.runtimes.box import box
 from engines.runtimes.tensorrt import TensorRtRuntime
 from engines.runtimes.tensorrt_build import check_half
 from engines.runtimes.tensorrt_cache import EngineCache, cache_folder
@@ -297,6 +300,37 @@ def test_a_build_tells_how_far_it_is(tensorrt: Any, folder: Path) -> None:
     told: list[tuple[str, int, int]] = []
     TensorRtRuntime(MODEL, folder, lambda *progress: told.append(progress)).close()
     assert told == [("Tactics", 1, 2)]
+
+
+# -- among the engines ------------------------------------------------------------------------------------------------
+
+
+def test_it_runs_the_fp16_graph_of_a_bundle(
+    tensorrt: Any, tmp_path: Path, tiny_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(BundleError, match=r"no model\.fp16\.onnx"):
+        open_detector(tiny_bundle, "tensorrt:fp16")
+    files = (tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring)
+    bundle = load_bundle(save_bundle(tmp_path / "bundles", *files, fp16=b"half"))
+    detector = open_detector(bundle, "tensorrt:fp16")
+    assert agrees(detector.detect(picture(5)).maps, picture(5))
+    detector.close()
+
+
+def test_its_figures_hold_for_one_gpu_and_version(tensorrt: Any) -> None:
+    facts = box("tensorrt:fp16")
+    assert (facts["tensorrt"], facts["gpu"]) == ("10.3.0", "Fake GPU 8.7 16 SM")
+
+
+def test_a_box_without_a_gpu_can_not_run_it(tensorrt: Any, cuda: Any) -> None:
+    check_engine("tensorrt:fp16")
+    cuda.fails["cudaGetDeviceProperties"] = cuda.cudaError_t.cudaErrorInsufficientDriver
+    with pytest.raises(RuntimeUnavailable, match="the GPU does not answer"):
+        check_engine("tensorrt:fp16")
+    cuda.name = None
+    with pytest.raises(RuntimeUnavailable, match="no usable GPU"):
+        check_engine("tensorrt:fp16")
 
 
 # -- on the command line -----------------------------------------------------------------------------------------------
