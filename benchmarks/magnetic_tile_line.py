@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from calibration.calibrate import Contract
 from calibration.samples import Sample, split_roles
 from engines.datasets.labelled import Labelled
 from engines.datasets.magnetic_tile import read_magnetic_tile
@@ -60,7 +61,7 @@ def teach(pictures: list[Labelled], folder: Path, steps: int, seed: int, console
     roles = split_roles(samples)
     taught = product(folder, PRODUCT)
     teach_samples(taught, roles["fit"], roles["select"], "efficientnet_lite0", None, steps, seed, True, console)
-    made = calibrate_on(taught, roles["calibrate"], "", ASKED, CONFIDENCE, False, console)
+    made = calibrate_on(taught, roles["calibrate"], "", Contract(ASKED, CONFIDENCE), console)
     console.print(made.recipe.evidence.sentence())
     return made.recipe.evidence.bound
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from calibration.calibrate import Contract
 from calibration.samples import Sample
 from inspector.cameras.synthetic import draw_part
 from inspector.demo import belt_rate, emulated_camera, hold_against_truth, run_processes, write_config
@@ -52,7 +53,7 @@ def measure(folder: Path, parts: int, engine: str, console: Console) -> dict[str
     samples = [Sample(path, path.stem) for path in sorted((folder / "belt").iterdir())]
     taught = product(folder, PRODUCT)
     teach_samples(taught, samples[:16], samples[16:24], "efficientnet_lite0", None, 2, 0, False, console)
-    calibrate_on(taught, samples[24:], engine, 0.1, 0.95, False, console)
+    calibrate_on(taught, samples[24:], engine, Contract(0.1), console)
     rate = belt_rate(taught)
     run_processes(write_config(folder, PRODUCT, camera, parts, rate), folder, parts, console)
     result = hold_against_truth(folder, [False] * PICTURES, 1.0)

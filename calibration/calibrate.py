@@ -2,79 +2,203 @@
 
 from __future__ import annotations
 
-import datetime
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from calibration.changes import utc_now
 from calibration.errors import SampleError
+from calibration.evidence import Evidence, Method, Unit, parts_needed, percent
+from calibration.hygiene import Doubt, Look, doubts, look
 from calibration.recipe import Recipe
 from calibration.samples import Sample, unused
-from calibration.thresholds import find_thresholds
+from calibration.thresholds import Thresholds, draw, false_reject_bound, find_thresholds, left_out
+from engines.bundle import Bundle
 from engines.detector import Detector
 from engines.errors import ImageError, PartNotFound
 from engines.image import Image, fingerprint, read_image
-from engines.scoring import score
+from engines.locate import cut_template
+from engines.scoring import Score, score
+
+STRANGE = 0.1  # of the region above the pixel limit, in the median picture; a thousandth is usual for good parts
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What is asked of thresholds; see `find_thresholds`.
+
+    Attributes:
+        independent: what counts as one: a session, or each part, which is true only as long as parts look like those
+            of the calibrated sessions.
+        operator: who asks.
+    """
+
+    asked: float
+    confidence: float = 0.95
+    strict: bool = False
+    method: Method = "order"
+    independent: Unit = "session"
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A recipe not yet saved, and the pictures that were refused because they had another role or came twice."""
+    """A recipe, and what was found on the way.
+
+    Attributes:
+        samples, scores: the pictures behind the recipe; infinite where the part was not found.
+        refused: pictures that had another role, in themselves or by another picture of their group, or came twice.
+        doubts: pictures that someone should look at; `index` counts in `samples`. They were used all the same.
+    """
 
     recipe: Recipe
+    samples: tuple[Sample, ...]
+    scores: tuple[float, ...]
     refused: tuple[Sample, ...]
+    doubts: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    sample: Sample
+    print: str
+    look: Look
+    score: Score | None  # None: the part was not found
+    is_template: bool
 
 
 def calibrate(
     product: str,
     samples: Sequence[Sample],
     detector: Detector,
-    asked: float,
-    confidence: float,
-    strict: bool = False,
+    contract: Contract,
     on_sample: Callable[[int, int], None] = lambda done, total: None,
 ) -> Calibration:
     """Score the good parts on the engine that will run, and set the thresholds.
 
     Raises:
         ImageError: a picture can't be read or has another size than taught; the message names it.
-        PartNotFound: a picture shows no part, where parts are located; the message names it.
-        SampleError: every picture had another role.
+        SampleError: fewer than two pictures are left, they are all alike, or show another product.
         UnreachableBound: under `strict`, the parts don't support the bound.
     """
-    manifest = detector.bundle.manifest
-    prints: list[str] = []
-    values: list[float] = []
+    seen = []
     for index, sample in enumerate(samples):
-        image = read_image(sample.path)
-        prints.append(fingerprint(image))
-        try:
-            values.append(_score(detector, image))
-        except (ImageError, PartNotFound) as error:
-            raise type(error)(f"{sample.path}: {error}") from error
+        seen.append(_see(sample, detector))
         on_sample(index + 1, len(samples))
-    free = unused(prints, (*manifest.fit, *manifest.select))
-    if not any(free):
-        raise SampleError(
-            f"all {len(samples)} pictures were refused: each was used for training or comes twice; "
-            "give good parts that the network has not seen"
-        )
-    kept = [index for index, is_free in enumerate(free) if is_free]
-    scores = [values[index] for index in kept]
-    groups = [samples[index].group for index in kept]
-    thresholds, evidence = find_thresholds(scores, groups, asked, confidence, strict)
+    kept, refused = _free(seen, detector.bundle)
+    _check(kept, refused, contract)
+    kept.sort(key=lambda entry: (_value(entry), entry.print))
+    scores, prints = tuple(map(_value, kept)), tuple(entry.print for entry in kept)
+    groups = tuple(entry.sample.group if contract.independent == "session" else entry.sample.part for entry in kept)
+    thresholds, evidence = find_thresholds(
+        scores, groups, contract.asked, contract.confidence, contract.strict, prints, contract.method
+    )
     recipe = Recipe(
         product=product,
         bundle=detector.bundle.id,
         engine=detector.engine,
-        created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        created=utc_now(),
         scoring=detector.bundle.scoring,
         thresholds=thresholds,
-        evidence=evidence,
-        calibrate=tuple(prints[index] for index in kept),
-        scores=tuple(sorted(scores)),
+        evidence=_by_session(kept, scores, groups, prints, thresholds, evidence, contract),
+        calibrate=prints,
+        scores=scores,
+        groups=groups,
     )
-    return Calibration(recipe, tuple(sample for sample, is_free in zip(samples, free) if not is_free))
+    doubtful = doubts([entry.look for entry in kept], scores)
+    used, set_aside = (tuple(entry.sample for entry in entries) for entries in (kept, refused))
+    return Calibration(recipe, used, scores, set_aside, tuple(doubtful))
 
 
-def _score(detector: Detector, image: Image) -> float:
-    return score(detector.detect(image).maps, detector.bundle.scoring).value
+def _see(sample: Sample, detector: Detector) -> _Seen:
+    image = read_image(sample.path)
+    try:
+        seen: Score | None = score(detector.detect(image).maps, detector.bundle.scoring)
+    except PartNotFound:
+        seen = None
+    except ImageError as error:
+        raise ImageError(f"{sample.path}: {error}") from error
+    return _Seen(sample, fingerprint(image), look(image), seen, _is_template(image, detector.bundle))
+
+
+def _is_template(image: Image, bundle: Bundle) -> bool:
+    """Whether this is the picture that parts are located by: what it shows is found in it too easily."""
+    locate, template = bundle.manifest.input.locate, bundle.template
+    if locate is None or template is None:
+        return False
+    x, y, width, height = locate.box
+    if image.shape[0] < y + height or image.shape[1] < x + width:
+        return False
+    return np.array_equal(cut_template(image, locate.box)[0], template)
+
+
+def _free(seen: Sequence[_Seen], bundle: Bundle) -> tuple[list[_Seen], list[_Seen]]:
+    prints, taught = [entry.print for entry in seen], (*bundle.manifest.fit, *bundle.manifest.select)
+    located_by = [entry.print for entry in seen if entry.is_template]
+    untaught = unused(prints, [entry.sample.group for entry in seen], taught)
+    other = unused(prints, [entry.sample.part for entry in seen], located_by)
+    kept = [entry for entry, *is_free in zip(seen, untaught, other) if all(is_free)]
+    return kept, [entry for entry, *is_free in zip(seen, untaught, other) if not all(is_free)]
+
+
+def _check(kept: Sequence[_Seen], refused: Sequence[_Seen], contract: Contract) -> None:
+    total = len(kept) + len(refused)
+    if not kept:
+        raise SampleError(
+            f"all {total} pictures were refused: each was used for training or comes twice; "
+            "give good parts that the network has not seen"
+        )
+    if len(kept) == 1:
+        others = f"; {len(refused)} more were used for training or are copies of others" if refused else ""
+        needed = parts_needed(contract.asked, contract.confidence)
+        raise SampleError(
+            f"{kept[0].sample.path} is the only good part{others}. One part sets no threshold; "
+            f"{percent(contract.asked)} false rejects needs {needed}"
+        )
+    found = [entry.score for entry in kept if entry.score is not None]
+    if len(found) > 1 and len({entry.value for entry in found}) == 1:
+        raise SampleError(
+            f"all {len(found)} pictures have the score {found[0].value:.6g}: they show the same, or the network tells "
+            "nothing apart; give pictures of different parts, or teach the product again"
+        )
+    area = float(np.median([entry.area for entry in found])) if found else 0.0
+    if area > STRANGE:
+        raise SampleError(
+            f"in the median picture {area:.0%} of the region looks unlike the taught parts (good ones: about 0.1%): "
+            "another product, another light or another position; give this product's parts, or teach it again"
+        )
+
+
+def _by_session(
+    kept: Sequence[_Seen],
+    scores: Sequence[float],
+    groups: Sequence[str],
+    prints: Sequence[str],
+    thresholds: Thresholds,
+    evidence: Evidence,
+    contract: Contract,
+) -> Evidence:
+    """Evidence with what is known of sessions beside the bound."""
+    evidence = replace(evidence, operator=contract.operator)
+    sessions = [entry.sample.session for entry in kept]
+    named = set(sessions) - {""}
+    if not named:
+        return evidence
+    by_session = contract.independent == "session"
+    evidence = replace(evidence, sessions=len(named), unit="session" if by_session else "part")
+    if by_session and contract.asked < evidence.bound < 1:
+        # The limit is the largest score of all or above it: among parts taken as independent, none lies above.
+        parts = draw([entry.sample.part for entry in kept], prints).size
+        evidence = replace(evidence, within=false_reject_bound(parts, 0, contract.confidence))
+    shares = left_out(scores, groups, sessions, contract.asked, contract.confidence, prints)
+    if not shares:
+        return evidence
+    return replace(
+        evidence, left_out=sum(shares.values()) / len(shares), left_out_worst=max(shares.values())
+    )  # fmt: skip
+
+
+def _value(entry: _Seen) -> float:
+    return math.inf if entry.score is None else entry.score.value

@@ -16,8 +16,10 @@ import msgspec
 import numpy as np
 import tomlkit
 
+from calibration.changes import Change, note
 from calibration.errors import RecipeError
-from calibration.thresholds import Evidence, Thresholds
+from calibration.evidence import Evidence
+from calibration.thresholds import Thresholds
 from engines.bundle import write_folder
 from engines.errors import EngineError
 from engines.scoring import Scoring
@@ -30,7 +32,26 @@ else:
 
 FORMAT = 1
 TEXT, ARRAYS, ACTIVE = "recipe.toml", "recipe.npz", "active"
+VERSION = re.compile(r"[0-9]{4,9}")
 PRODUCT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Who moved the limits away from where calibration had put them.
+
+    Attributes:
+        engineer: who signed for limits outside the calibrated ones; "": they lie between them. A name that was typed:
+            the program does not yet know users.
+        review, reject: the limits as calibrated.
+    """
+
+    date: str
+    operator: str
+    engineer: str
+    reason: str
+    review: float
+    reject: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +61,10 @@ class Recipe:
     Attributes:
         bundle: id of the bundle it was calibrated with.
         engine: runtime that gave the calibration scores.
-        calibrate: fingerprints of the pictures behind the thresholds.
-        scores: their scores, ascending, one per independent part or picture.
+        calibrate: fingerprints of the pictures behind the thresholds, by ascending score.
+        scores: one per picture, ascending; infinite where the part was not found.
+        groups: one per picture: what the contract counts as one; empty in recipes that don't know it.
+        by_hand: None: the limits are those of calibration.
         checksum: sha256 over text and arrays; "" until saved.
     """
 
@@ -54,7 +77,14 @@ class Recipe:
     evidence: Evidence
     calibrate: tuple[str, ...]
     scores: tuple[float, ...]
+    groups: tuple[str, ...] = ()
+    by_hand: ByHand | None = None
     checksum: str = ""
+
+    @property
+    def plc_checksum(self) -> int:
+        """The checksum's first 32 bits: an unsigned double word that a PLC can compare."""
+        return int(self.checksum[:8] or "0", 16)
 
 
 class _Text(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -69,6 +99,7 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     checksum: str
     thresholds: Thresholds
     evidence: Evidence
+    by_hand: ByHand | None = None
 
 
 def check_product_name(name: str) -> str:
@@ -82,7 +113,7 @@ def check_product_name(name: str) -> str:
     return name
 
 
-def save_recipe(parent: Path, recipe: Recipe) -> Recipe:
+def save_recipe(parent: Path, recipe: Recipe, reason: str = "calibrated") -> Recipe:
     """Write the next version below `parent` and make it the active one; return it with its checksum."""
     arrays = pack_arrays(_recipe_arrays(recipe))
     text = _recipe_text(recipe, hashlib.sha256(arrays).hexdigest())
@@ -90,12 +121,14 @@ def save_recipe(parent: Path, recipe: Recipe) -> Recipe:
     text["checksum"] = checksum
     version = f"{_last_version(parent) + 1:04d}"
     write_folder(parent / version, {TEXT: tomlkit.dumps(text).encode(), ARRAYS: arrays})
-    activate(parent, version)
+    operator = recipe.by_hand.operator if recipe.by_hand else recipe.evidence.operator
+    activate(parent, version, checksum, operator, reason)
     return replace(recipe, checksum=checksum)
 
 
-def activate(parent: Path, version: str) -> None:
-    """Make a saved version the active one, atomically."""
+def activate(parent: Path, version: str, checksum: str, operator: str, reason: str) -> None:
+    """Make a saved version the active one, atomically; who did it and why is noted first, for ever."""
+    note(parent, Change.now(version, checksum, operator, reason))
     draft = parent / f".{ACTIVE}"
     with open(draft, "w", encoding="utf-8") as file:
         file.write(version + "\n")
@@ -110,12 +143,21 @@ def load_recipe(parent: Path) -> Recipe:
     Raises:
         RecipeError: none was calibrated, or it was changed by hand or damaged.
     """
+    return read_version(parent / active_version(parent))
+
+
+def active_version(parent: Path) -> str:
+    """The name of the active version below `parent`.
+
+    Raises:
+        RecipeError: none was calibrated, or the name is no version's.
+    """
     version = _read(parent / ACTIVE).decode("utf-8", "replace").strip()
-    if not re.fullmatch(r"\d{4,}", version):
+    if not VERSION.fullmatch(version):
         raise RecipeError(
             f"{parent / ACTIVE} says {version!r}, not a version such as 0001; calibrate the product again"
         )
-    return read_version(parent / version)
+    return version
 
 
 def read_version(folder: Path) -> Recipe:
@@ -143,6 +185,10 @@ def _verify(folder: Path, document: dict[str, Any], text: _Text, arrays: bytes) 
         raise RecipeError(f"{folder / TEXT} was changed since calibration; calibrate the product again")
     if not math.isfinite(text.thresholds.review) or not text.thresholds.review <= text.thresholds.reject:
         raise RecipeError(f"{folder / TEXT} has limits {text.thresholds}; calibrate the product again")
+    evidence = text.evidence
+    shares = (evidence.bound, evidence.confidence, evidence.asked, 1.0 if evidence.within is None else evidence.within)
+    if not all(0 < share <= 1 for share in shares) or 1 in shares[1:3]:
+        raise RecipeError(f"{folder / TEXT} has shares {shares} in its evidence; calibrate the product again")
 
 
 def _assemble(folder: Path, text: _Text, data: bytes) -> Recipe:
@@ -150,22 +196,26 @@ def _assemble(folder: Path, text: _Text, data: bytes) -> Recipe:
         arrays = unpack_arrays(data)
         prints = tuple(bytes(row).hex() for row in np.asarray(arrays.pop("calibrate"), np.uint8))
         scores = tuple(float(value) for value in np.asarray(arrays.pop("scores"), np.float64))
+        groups = tuple(str(name) for name in np.asarray(arrays.pop("groups", ()), np.str_))
         scoring = arrays_scoring(arrays)
+        if groups and not len(groups) == len(scores) == len(prints):
+            raise ValueError(f"{len(scores)} scores, {len(groups)} groups and {len(prints)} fingerprints")
     except (EngineError, KeyError, ValueError, TypeError) as error:
         raise RecipeError(f"{folder / ARRAYS}: {error}; calibrate the product again") from error
     return Recipe(
         text.product, text.bundle, text.engine, text.created, scoring, text.thresholds, text.evidence, prints, scores,
-        text.checksum,
+        groups, text.by_hand, text.checksum,
     )  # fmt: skip
 
 
 def _recipe_arrays(recipe: Recipe) -> Arrays:
     prints = np.frombuffer(bytes.fromhex("".join(recipe.calibrate)), np.uint8).reshape(-1, 32)
-    return {**scoring_arrays(recipe.scoring), "calibrate": prints, "scores": np.asarray(recipe.scores, np.float64)}
+    arrays = {**scoring_arrays(recipe.scoring), "calibrate": prints, "scores": np.asarray(recipe.scores, np.float64)}
+    return {**arrays, "groups": np.asarray(recipe.groups, np.str_)} if recipe.groups else arrays
 
 
 def _recipe_text(recipe: Recipe, arrays: str) -> dict[str, Any]:
-    return {
+    text = {
         "format": FORMAT,
         "product": recipe.product,
         "bundle": recipe.bundle,
@@ -173,8 +223,10 @@ def _recipe_text(recipe: Recipe, arrays: str) -> dict[str, Any]:
         "created": recipe.created,
         "arrays": arrays,
         "thresholds": asdict(recipe.thresholds),
-        "evidence": asdict(recipe.evidence),
+        # TOML has no null: what is None is left out
+        "evidence": {key: value for key, value in asdict(recipe.evidence).items() if value is not None},
     }
+    return text if recipe.by_hand is None else {**text, "by_hand": asdict(recipe.by_hand)}
 
 
 def _checksum(text: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from calibration.errors import SampleError
+from calibration.evidence import Unit
 from engines.image import list_images
 
 Role = Literal["fit", "select", "calibrate"]
@@ -21,11 +22,18 @@ class Sample:
     """One picture of a good part.
 
     Attributes:
-        group: pictures of one group are not independent: one physical part, or one session.
+        part: name of the physical part; pictures of one part are not independent.
+        session: when it was taken; parts of one session share light, batch and set-up. "": not known.
     """
 
     path: Path
-    group: str
+    part: str
+    session: str = ""
+
+    @property
+    def group(self) -> str:
+        """What has one role, and counts as one: the session where it is known, else the part."""
+        return self.session or self.part
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +45,19 @@ class Shares:
     calibrate: float = 0.3
 
 
-def list_samples(folder: Path) -> list[Sample]:
-    """Pictures below a folder: those in one sub-folder are one group, those directly in it are each their own.
+def list_samples(folder: Path, sub_folder: Unit = "session") -> list[Sample]:
+    """Pictures below a folder.
+
+    A sub-folder is one session, and a folder in it holds pictures of one part; pictures directly in the folder, or in
+    a session, are parts of their own.
+
+    Args:
+        sub_folder: `part`: a sub-folder holds pictures of one part, and sessions are not known.
 
     Raises:
         ImageError: no such folder, or no picture in it.
     """
-    return [Sample(path, _group(path, folder)) for path in list_images(folder)]
+    return [_sample(path, path.relative_to(folder), sub_folder) for path in list_images(folder)]
 
 
 def split_roles(samples: Sequence[Sample], shares: Shares = Shares()) -> dict[Role, list[Sample]]:
@@ -70,16 +84,21 @@ def split_roles(samples: Sequence[Sample], shares: Shares = Shares()) -> dict[Ro
     return {role: [sample for sample in samples if role_of[sample.group] == role] for role in ROLES}
 
 
-def unused(fingerprints: Sequence[str], used: Iterable[str]) -> list[bool]:
-    """For each picture, whether it had no other role. A picture twice in the list counts once."""
-    seen = set(used)
+def unused(fingerprints: Sequence[str], groups: Sequence[str], used: Iterable[str]) -> list[bool]:
+    """For each picture, whether neither it nor another of its group had another role. A repeated one counts once."""
+    taken = set(used)
+    tainted = {group for name, group in zip(fingerprints, groups) if name in taken}
+    seen: set[str] = set()
     free = []
-    for name in fingerprints:
-        free.append(name not in seen)
+    for name, group in zip(fingerprints, groups):
+        free.append(group not in tainted and name not in seen)
         seen.add(name)
     return free
 
 
-def _group(path: Path, folder: Path) -> str:
-    relative = path.relative_to(folder)
-    return relative.parent.as_posix() if len(relative.parts) > 1 else relative.as_posix()
+def _sample(path: Path, relative: Path, sub_folder: Unit) -> Sample:
+    depth = len(relative.parts)
+    if sub_folder == "part":
+        return Sample(path, (relative if depth == 1 else relative.parent).as_posix())
+    part = relative if depth <= 2 else relative.parent
+    return Sample(path, part.as_posix(), relative.parts[0] if depth > 1 else "")

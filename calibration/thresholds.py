@@ -1,20 +1,28 @@
-"""Scores of good parts -> thresholds with a false-reject bound. Pure; holds for any continuous score distribution.
+"""Scores of good parts -> thresholds with a false-reject bound. Pure; holds for any score distribution.
 
 If T is the (n-k)-th smallest of n independent good scores, the share of good parts above T follows Beta(k+1, n-k)
 (order statistics of a uniform sample; David & Nagaraja, Order Statistics, 2003, ch. 2). Its upper quantile at the
 asked confidence is the bound. No model of the tail is assumed; with few parts the bound is wide, and says so.
+
+Pictures of one group (one session, or one physical part) are not independent: one of them counts, drawn by lot. Ties
+only lower the share above T. A part that was not found scores infinity: the line ejects it at any limit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-from calibration.errors import CalibrationError, UnreachableBound
+from calibration.errors import CalibrationError, SampleError, UnreachableBound
+from calibration.evidence import Evidence, Method, parts_needed, percent
+
+Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,108 +31,156 @@ class Thresholds:
 
     Attributes:
         review: the limit that carries the bound; everything above it is ejected.
-        reject: the largest score that any good calibration part had.
+        reject: the largest score that any good calibration part had, or the review limit where that is larger.
     """
 
     review: float
     reject: float
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Why the thresholds may be trusted, and how far.
-
-    Attributes:
-        parts: independent scores used: pictures, or groups when pictures share parts.
-        pictures: pictures scored.
-        above: good calibration parts above the review limit.
-        bound: at most this share of good parts will be rejected ...
-        confidence: ... with this confidence.
-        asked: the bound that was asked for; `bound` is larger when the parts don't support it.
-    """
-
-    parts: int
-    pictures: int
-    above: int
-    bound: float
-    confidence: float
-    asked: float
-
-    @property
-    def reaches_asked(self) -> bool:
-        """Whether the parts support the bound that was asked for."""
-        return self.bound <= self.asked
-
-    def sentence(self) -> str:
-        """What an operator reads."""
-        claim = f"{self.parts} parts: at most {self.bound:.1%} false rejects, {self.confidence:.0%} confidence"
-        if self.reaches_asked:
-            return claim
-        needed = parts_needed(self.asked, self.confidence)
-        return f"{claim}; the {self.asked:.1%} asked for needs at least {needed} parts"
-
-
 def find_thresholds(
-    scores: Sequence[float], groups: Sequence[str], asked: float, confidence: float, strict: bool = False
+    scores: Sequence[float],
+    groups: Sequence[str],
+    asked: float,
+    confidence: float,
+    strict: bool = False,
+    lots: Sequence[str] = (),
+    method: Method = "order",
 ) -> tuple[Thresholds, Evidence]:
     """Thresholds with the lowest review limit whose bound still is at most `asked`.
 
+    With too few groups for `asked` the limit is the largest score of all pictures, and the bound what the groups
+    support; that is where `method` matters.
+
     Args:
-        scores: one per good picture, finite.
-        groups: one per picture; a group counts as one part, with its largest score.
+        scores: one per good picture; infinite where the part was not found.
+        groups: one per picture; of a group one picture counts.
         asked: share of good parts that may be rejected, 0..1 exclusive.
         confidence: 0..1 exclusive.
         strict: an unreachable bound is an error instead of a wider bound.
+        lots: one per picture, the smallest of a group is the one that counts; must not depend on the scores. Empty:
+            the first of each group.
+        method: what to do with too few groups: `order` states what they support; `tail` raises the limit to where a
+            fitted tail says `asked`; `provisional` asks for confirmed parts.
 
     Raises:
-        CalibrationError: no scores, a score that is not finite, or a share outside 0..1.
+        CalibrationError: no scores, a score that is NaN or -inf, or a share outside 0..1.
+        SampleError: no part was found, all scores are alike, or the tail can't be fitted.
         UnreachableBound: under `strict`, more parts are needed.
     """
-    _check(scores, groups, asked, confidence)
-    independent = np.sort(_group_maxima(scores, groups))
-    parts = independent.size
-    if strict and false_reject_bound(parts, 0, confidence) > asked:
-        raise UnreachableBound(
-            f"{parts} parts support at most {false_reject_bound(parts, 0, confidence):.1%} false rejects at "
-            f"{confidence:.0%} confidence, {asked:.1%} was asked; collect {parts_needed(asked, confidence)} parts"
-        )
-    above = _most_above(parts, asked, confidence)
-    thresholds = Thresholds(review=float(independent[parts - 1 - above]), reject=float(independent[-1]))
-    bound = false_reject_bound(parts, above, confidence)
-    return thresholds, Evidence(parts, len(scores), above, bound, confidence, asked)
+    values = _checked(scores, groups, asked, confidence)
+    drawn = np.sort(values[draw(groups, lots)])
+    limit, above = _limit(values, drawn, asked, confidence)
+    bound = false_reject_bound(drawn.size, above, confidence) if limit < math.inf else 1.0
+    missing = int(np.isposinf(values).sum())
+    if strict and bound > asked:
+        raise UnreachableBound(_refusal(drawn.size, bound, asked, confidence, missing))
+    largest = float(values[values < math.inf].max())
+    review = min(limit, largest)
+    over = int((drawn > review).sum())
+    evidence = Evidence(drawn.size, values.size, over, bound, confidence, asked, missing=missing)
+    if method == "tail" and asked < bound < 1:
+        return _extrapolated(drawn, largest, evidence)
+    if method == "provisional" and asked < bound < 1:
+        evidence = replace(evidence, method=method)
+    return Thresholds(review, largest), evidence
 
 
 def false_reject_bound(parts: int, above: int, confidence: float) -> float:
     """Upper limit of the share of good parts above the (parts - above)-th smallest score."""
-    return float(special.betaincinv(above + 1, parts - above, confidence))
+    return float(special.betaincinv(above + 1, parts - above, confidence)) if above < parts else 1.0
 
 
-def parts_needed(bound: float, confidence: float) -> int:
-    """Fewest good parts that can support `bound` at all: n with (1 - bound)^n <= 1 - confidence."""
-    return math.ceil(math.log(1 - confidence) / math.log(1 - bound))
+def draw(groups: Sequence[str], lots: Sequence[str] = ()) -> NDArray[np.intp]:
+    """Indices of one picture per group: that with the smallest lot."""
+    if len(set(groups)) == len(groups):
+        return np.arange(len(groups))
+    order = np.argsort(np.asarray(lots), kind="stable") if len(lots) else np.arange(len(groups))
+    _, first = np.unique(np.asarray(groups)[order], return_index=True)
+    return np.asarray(order[first], np.intp)
 
 
-def _most_above(parts: int, asked: float, confidence: float) -> int:
-    above = 0
-    while above + 1 < parts and false_reject_bound(parts, above + 1, confidence) <= asked:
-        above += 1
-    return above
+def left_out(
+    scores: Sequence[float],
+    groups: Sequence[str],
+    sessions: Sequence[str],
+    asked: float,
+    confidence: float,
+    lots: Sequence[str] = (),
+) -> dict[str, float]:
+    """For each session, the share of its pictures above the limit that the other sessions set.
+
+    Empty with fewer than two sessions: then nothing is known of how sessions differ.
+    """
+    values, names = np.asarray(scores, np.float64), np.asarray(sessions)
+    shares: dict[str, float] = {}
+    for session in dict.fromkeys(sessions):
+        rest = [int(i) for i in np.flatnonzero(names != session)]
+        if not rest:
+            return {}
+        others = draw([groups[i] for i in rest], [lots[i] for i in rest] if len(lots) else ())
+        limit, _ = _limit(values[rest], np.sort(values[rest][others]), asked, confidence)
+        shares[str(session)] = float((values[names == session] > limit).mean())
+    return shares
 
 
-def _group_maxima(scores: Sequence[float], groups: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    largest: dict[str, float] = {}
-    for value, group in zip(scores, groups):
-        largest[group] = max(value, largest.get(group, -math.inf))
-    return np.asarray(list(largest.values()), np.float64)
+def _limit(values: Values, drawn: Values, asked: float, confidence: float) -> tuple[float, int]:
+    """The review limit and how many of the sorted `drawn` it was chosen to leave above; infinite: no limit holds."""
+    above = most_above(drawn.size, asked, confidence)
+    return (float(values.max()), 0) if above is None else (float(drawn[drawn.size - 1 - above]), above)
 
 
-def _check(scores: Sequence[float], groups: Sequence[str], asked: float, confidence: float) -> None:
+@lru_cache(maxsize=256)
+def most_above(parts: int, asked: float, confidence: float) -> int | None:
+    """The largest k whose bound is at most `asked`; None: not even 0 is.
+
+    It follows from the number of parts alone, never from their scores: else the bound would not hold.
+    """
+    ks = np.arange(min(parts, math.ceil(parts * asked) + 1))
+    fitting = special.betainc(ks + 1, parts - ks, asked) >= confidence
+    return int(np.flatnonzero(fitting)[-1]) if fitting.any() else None
+
+
+def _extrapolated(drawn: Values, largest: float, evidence: Evidence) -> tuple[Thresholds, Evidence]:
+    from calibration.tail import fit_tail
+
+    fit = fit_tail(drawn[drawn < math.inf], evidence.asked, evidence.confidence)
+    if not fit.is_sound:
+        raise SampleError(
+            f"a generalised Pareto tail does not fit the largest {fit.exceedances} of {drawn.size} scores "
+            f"(p = {fit.p_value:.3f}); collect more parts or use --method order or provisional"
+        )
+    review = max(fit.limit, largest)  # never below a good part, so that the bound of the parts stays true
+    evidence = replace(evidence, method="tail", above=int((drawn > review).sum()), tail_p=fit.p_value)
+    return Thresholds(review, review), evidence
+
+
+def _refusal(parts: int, bound: float, asked: float, confidence: float, missing: int) -> str:
+    if bound == 1 and missing:
+        return (
+            f"{missing} good pictures show no part where it should be found and would be ejected at any limit: too "
+            f"many for {percent(asked)} false rejects; mend the location (docs/INPUT.md)"
+        )
+    return (
+        f"{parts} parts support at most {percent(bound)} false rejects at {100 * confidence:.6g}% confidence, "
+        f"{percent(asked)} was asked; collect {parts_needed(asked, confidence)} parts"
+    )
+
+
+def _checked(scores: Sequence[float], groups: Sequence[str], asked: float, confidence: float) -> Values:
     if not 0 < asked < 1 or not 0 < confidence < 1:
         raise CalibrationError(f"max-false-reject {asked} and confidence {confidence} must lie between 0 and 1")
-    if not scores:
+    if not len(scores):
         raise CalibrationError("no good part to calibrate with; give a folder of good parts")
     if len(scores) != len(groups):
         raise CalibrationError(f"{len(scores)} scores but {len(groups)} groups; give one group per score")
-    bad = [index for index, value in enumerate(scores) if not math.isfinite(value)]
-    if bad:
-        raise CalibrationError(f"score of picture {bad[0]} is {scores[bad[0]]}; the engine is faulty, run doctor")
+    values = np.asarray(scores, np.float64)
+    bad = np.flatnonzero(~(values > -math.inf))
+    if bad.size:
+        raise CalibrationError(f"score of picture {bad[0]} is {values[bad[0]]}; the engine is faulty, run doctor")
+    if np.isposinf(values).all():
+        raise SampleError(
+            f"none of {values.size} pictures shows the part; give pictures of this product, or mend the location "
+            "(docs/INPUT.md)"
+        )
+    return values

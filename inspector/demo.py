@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from calibration.calibrate import Contract
 from calibration.samples import Sample
 from engines.datasets.elpv import read_elpv
 from engines.detector import open_detector
@@ -123,7 +124,7 @@ class Demo:
         teach_samples(
             taught, samples["fit"], samples["select"], "efficientnet_lite0", None, steps, SEED, False, self._console
         )
-        made = calibrate_on(taught, samples["calibrate"], "", ASKED, CONFIDENCE, False, self._console)
+        made = calibrate_on(taught, samples["calibrate"], "", Contract(ASKED, CONFIDENCE), self._console)
         self._console.print(f"calibrated: {made.recipe.evidence.sentence()}")
         config = write_config(self._folder, self._source, belt.camera, len(belt.defective), belt_rate(taught))
         run_processes(config, self._folder, len(belt.defective), self._console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.util
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from calibration.calibrate import Calibration
+from calibration.calibrate import Calibration, Contract
 from calibration.calibrate import calibrate as calibrate_samples
+from calibration.evidence import Unit
 from calibration.recipe import Recipe, save_recipe
 from calibration.samples import Sample, list_samples, split_roles
 from engines.bundle import Bundle
@@ -107,24 +109,18 @@ def teach_samples(
 
 
 def calibrate_product(
-    product: Product, good: Path, engine: str, asked: float, confidence: float, strict: bool, console: Console
+    product: Product, good: Path, engine: str, contract: Contract, console: Console, sub_folder: Unit = "session"
 ) -> Calibration:
     """Calibrate on the pictures of a folder that had no other role, and make the recipe the active one.
 
     Raises:
         BundleError, ImageError, SampleError, UnreachableBound: see `calibrate`.
     """
-    return calibrate_on(product, list_samples(good), engine, asked, confidence, strict, console)
+    return calibrate_on(product, list_samples(good, sub_folder), engine, contract, console)
 
 
 def calibrate_on(
-    product: Product,
-    samples: list[Sample],
-    engine: str,
-    asked: float,
-    confidence: float,
-    strict: bool,
-    console: Console,
+    product: Product, samples: list[Sample], engine: str, contract: Contract, console: Console
 ) -> Calibration:
     """Calibrate on given samples, and make the recipe the active one."""
     bundle = product.newest_bundle()
@@ -134,12 +130,12 @@ def calibrate_on(
         with _progress(console, TimeRemainingColumn()) as bar:
             task: TaskID = bar.add_task("scoring good parts", total=len(samples))
             made = calibrate_samples(
-                product.name, samples, detector, asked, confidence, strict,
+                product.name, samples, detector, contract,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
     finally:
         detector.close()
-    return Calibration(activate_certified(product, bundle, made.recipe, samples), made.refused)
+    return dataclasses.replace(made, recipe=activate_certified(product, bundle, made.recipe, made.samples))
 
 
 def activate_certified(product: Product, bundle: Bundle, recipe: Recipe, samples: Sequence[Sample]) -> Recipe:

@@ -11,8 +11,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from calibration.evidence import Evidence
 from calibration.recipe import Recipe, save_recipe
-from calibration.thresholds import Evidence, Thresholds
+from calibration.thresholds import Thresholds
 from engines.bundle import FORMAT, Bundle, Manifest, load_bundle, newest_bundle, save_bundle
 from engines.image import InputSpec, prepare
 from engines.runtimes.base import open_runtime

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -26,6 +28,7 @@ ConfigFile = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="For a machine to read.")]
 Good = Annotated[Path, typer.Option("--good", help="Folder of pictures of good parts; a sub-folder is one session.")]
+Operator = Annotated[str, typer.Option("--operator", help="Who does this, for the record; default: the login name.")]
 PRODUCTION_DIR = Path("/var/lib/inspector")
 
 
@@ -39,6 +42,14 @@ def writable(path: Path) -> Any:
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{option} {value!r}: choose one of {', '.join(allowed)}")
+
+
+def operator_name(given: str) -> str:
+    """Who acts: the name given, or the login's; a name, not yet an identity."""
+    try:
+        return given or getpass.getuser()
+    except (OSError, KeyError):  # no entry for this user id, as in some containers
+        return f"uid {os.getuid()}"
 
 
 def show(facts: dict[str, Any], as_json: bool, closing: str = "") -> None:

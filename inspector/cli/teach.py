@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import msgspec
 import typer
 from rich.console import Console
 
+from calibration.evidence import METHODS, UNITS, Method, Unit
 from engines.image import Box
 from engines.tiling import cost
 from engines.view import View
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Good, Json, one_of, show
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Good, Json, Operator, one_of, operator_name, show
 from inspector.errors import ConfigError
 from inspector.products import product
 
@@ -88,22 +89,47 @@ def calibrate(
     max_false_reject: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.01,
     confidence: Annotated[float, typer.Option(help="Confidence in that share.")] = 0.95,
     strict: Annotated[bool, typer.Option("--strict", help="Too few parts for the share are an error.")] = False,
+    method: Annotated[
+        str,
+        typer.Option(
+            help='With too few parts: "order" states what they support, "tail" extrapolates a fitted tail, '
+            '"provisional" waits for confirmed parts.'
+        ),
+    ] = "order",
+    independent: Annotated[
+        str, typer.Option(help='What counts as one: each "session", or each "part" of these sessions.')
+    ] = "session",
+    sub_folder: Annotated[
+        str, typer.Option(help='What a sub-folder holds: a "session", or pictures of one "part".')
+    ] = "session",
+    operator: Operator = "",
     engine: Annotated[str, typer.Option(help="Runtime that will run the line; default: the best installed.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Set the threshold from good parts that the network has not seen."""
+    """Set the threshold from good parts that the network has not seen. See docs/CALIBRATION.md."""
+    from calibration.calibrate import Contract
     from inspector.teaching import calibrate_product
 
+    one_of("--method", method, METHODS)
+    one_of("--independent", independent, UNITS)
+    one_of("--sub-folder", sub_folder, UNITS)
+    contract = Contract(
+        max_false_reject, confidence, strict, cast(Method, method), cast(Unit, independent), operator_name(operator)
+    )
     made = calibrate_product(
-        product(data_dir, name), good, engine, max_false_reject, confidence, strict, Console(stderr=True)
+        product(data_dir, name), good, engine, contract, Console(stderr=True), cast(Unit, sub_folder)
     )
     recipe = made.recipe
+    doubts = [{"picture": str(made.samples[d.index].path), "kind": d.kind, "detail": d.detail} for d in made.doubts]
     facts = {
         "product": name, "recipe": recipe.checksum, "engine": recipe.engine, "refused": len(made.refused),
-        "threshold": recipe.thresholds.review, "evidence": msgspec.to_builtins(recipe.evidence),
-        "sentence": recipe.evidence.sentence(),
+        "threshold": recipe.thresholds.review, "reject": recipe.thresholds.reject,
+        "evidence": msgspec.to_builtins(recipe.evidence), "sentence": recipe.evidence.sentence(),
+        "promise": recipe.evidence.promise(), "doubts": doubts,
     }  # fmt: skip
-    show(facts, as_json, f"{recipe.evidence.sentence()}.")
+    show({**facts, "doubts": len(doubts)} if not as_json else facts, as_json, f"{recipe.evidence.sentence()}.")
+    for doubt in doubts if not as_json else ():
+        typer.echo(f"look at {doubt['picture']}: {doubt['kind'].replace('_', ' ')}, {doubt['detail']}", err=True)
 
 
 def _view(region: str | None, fit: str, tiles: str | None, locate: Path | None, locate_box: str | None) -> View:

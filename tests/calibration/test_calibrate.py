@@ -10,15 +10,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from calibration.calibrate import calibrate
+from calibration.calibrate import Contract, calibrate
 from calibration.errors import SampleError
 from calibration.samples import Sample, list_samples
 from engines.bundle import Bundle
 from engines.detector import Detector, open_detector
-from engines.errors import ImageError, PartNotFound
+from engines.errors import ImageError
 from engines.image import Locate, fingerprint, read_image
 from engines.locate import cut_template
 from inspector.cameras.synthetic import draw_part
+
+ASKED = Contract(0.2)
 
 
 @pytest.fixture
@@ -35,25 +37,25 @@ def detector_that_saw(bundle: Bundle, samples: list[Sample]) -> Detector:
 
 
 def test_the_recipe_names_bundle_engine_and_pictures(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    made = calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), 0.2, 0.95)
+    made = calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
     assert (made.recipe.bundle, made.recipe.engine) == (tiny_bundle.id, "onnxruntime")
     assert len(made.recipe.calibrate) == len(made.recipe.scores) == 20
     assert list(made.recipe.scores) == sorted(made.recipe.scores)
 
 
 def test_pictures_that_trained_the_network_are_refused_by_name(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    made = calibrate("ring", samples, detector_that_saw(tiny_bundle, samples[:5]), 0.2, 0.95)
+    made = calibrate("ring", samples, detector_that_saw(tiny_bundle, samples[:5]), ASKED)
     assert list(made.refused) == samples[:5]
     assert made.recipe.evidence.parts == 15
 
 
 def test_no_picture_left_is_an_error(tiny_bundle: Bundle, samples: list[Sample]) -> None:
     with pytest.raises(SampleError, match="all 20 pictures were refused"):
-        calibrate("ring", samples, detector_that_saw(tiny_bundle, samples), 0.2, 0.95)
+        calibrate("ring", samples, detector_that_saw(tiny_bundle, samples), ASKED)
 
 
 def test_a_picture_that_comes_twice_counts_once(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    made = calibrate("ring", [*samples, *samples[:3]], open_detector(tiny_bundle, "onnxruntime", 1), 0.2, 0.95)
+    made = calibrate("ring", [*samples, *samples[:3]], open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
     assert made.recipe.evidence.pictures == 20
     assert len(made.refused) == 3
 
@@ -61,20 +63,91 @@ def test_a_picture_that_comes_twice_counts_once(tiny_bundle: Bundle, samples: li
 def test_a_picture_of_another_size_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
     cv2.imwrite(str(samples[3].path), draw_part(3, 3, False, 80))
     with pytest.raises(ImageError, match=r"03\.png: frame of \(80, 80\) px"):
-        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), 0.2, 0.95)
+        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
 
 
-def test_a_picture_without_the_part_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+def locating(bundle: Bundle) -> Bundle:
+    """The same bundle, for parts that are located as they lie in part 0."""
     template, box = cut_template(draw_part(3, 0, False, 64), None)
-    spec = msgspec.structs.replace(tiny_bundle.manifest.input, region=box, locate=Locate(box, 0.5))
-    manifest = msgspec.structs.replace(tiny_bundle.manifest, input=spec)
-    bundle = dataclasses.replace(tiny_bundle, manifest=manifest, template=template)
+    spec = msgspec.structs.replace(bundle.manifest.input, region=box, locate=Locate(box, 0.5))
+    return dataclasses.replace(
+        bundle, manifest=msgspec.structs.replace(bundle.manifest, input=spec), template=template
+    )  # fmt: skip
+
+
+def test_a_good_part_that_is_not_found_counts_as_rejected_and_is_named(
+    tiny_bundle: Bundle, samples: list[Sample]
+) -> None:
     cv2.imwrite(str(samples[3].path), np.full((64, 64, 3), 38, np.uint8))
-    with pytest.raises(PartNotFound, match=r"03\.png: the likeness"):
-        calibrate("ring", samples, open_detector(bundle, "onnxruntime", 1), 0.2, 0.95)
+    made = calibrate("ring", samples, open_detector(locating(tiny_bundle), "onnxruntime", 1), Contract(0.3))
+    assert made.recipe.scores[-1] == np.inf
+    assert made.recipe.evidence.missing == 1
+    assert np.isfinite(made.recipe.thresholds.reject)
+    assert [made.samples[d.index].path.name for d in made.doubts if d.kind == "not_found"] == ["03.png"]
+
+
+def test_the_picture_that_parts_are_located_by_is_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    made = calibrate("ring", samples, open_detector(locating(tiny_bundle), "onnxruntime", 1), Contract(0.3))
+    assert [sample.path.name for sample in made.refused] == ["00.png"]
+
+
+def test_another_picture_of_a_taught_part_is_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    of_one_part = [*(dataclasses.replace(sample, part="seven") for sample in samples[:3]), *samples[3:]]
+    made = calibrate("ring", of_one_part, detector_that_saw(tiny_bundle, samples[:1]), ASKED)
+    assert list(made.refused) == of_one_part[:3]
+
+
+def test_sessions_are_what_counts_and_the_parts_stand_beside(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    by_day = [dataclasses.replace(sample, session=str(number % 2)) for number, sample in enumerate(samples)]
+    detector = open_detector(tiny_bundle, "onnxruntime", 1)
+    evidence = calibrate("ring", by_day, detector, ASKED).recipe.evidence
+    assert (evidence.parts, evidence.unit, evidence.sessions) == (2, "session", 2)
+    assert evidence.within == pytest.approx(1 - 0.05 ** (1 / 20))
+    assert "as long as parts look like those of these 2 sessions" in evidence.sentence()
+    assert evidence.left_out is not None
+    evidence = calibrate("ring", by_day, detector, Contract(0.2, independent="part")).recipe.evidence
+    assert (evidence.parts, evidence.unit, evidence.sessions, evidence.within) == (20, "part", 2, None)
+    assert evidence.promise().startswith("At most 1 in 7 good parts will be rejected, with 95% confidence, as long as")
+    assert evidence.promise().endswith("those of these 2 sessions.")
+
+
+def test_one_part_is_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    with pytest.raises(SampleError, match=r"00\.png is the only good part.*needs 14"):
+        calibrate("ring", samples[:1], open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
+
+
+def test_copies_of_one_picture_are_one_part(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    for sample in samples[1:]:
+        sample.path.write_bytes(samples[0].path.read_bytes())
+    with pytest.raises(SampleError, match="the only good part; 19 more were used for training or are copies"):
+        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
+
+
+def test_pictures_that_all_score_alike_are_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    for number, sample in enumerate(samples):  # |grey - 150| is the same on both sides of the metal's grey
+        cv2.imwrite(str(sample.path), np.full((64, 64, 3), (149, 151)[number % 2], np.uint8))
+    with pytest.raises(SampleError, match="have the score"):
+        calibrate("ring", samples[:2], open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
+
+
+def test_another_product_is_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    rng = np.random.default_rng(0)
+    for sample in samples:
+        cv2.imwrite(str(sample.path), rng.integers(0, 256, (64, 64, 3), np.uint8))
+    with pytest.raises(SampleError, match="another product"):
+        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
+
+
+def test_a_defect_among_the_good_parts_is_named_and_kept(tiny_bundle: Bundle, samples: list[Sample]) -> None:
+    part = cv2.imread(str(samples[4].path))
+    part[20:40, 20:40] = 0
+    cv2.imwrite(str(samples[4].path), part)
+    made = calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
+    assert [made.samples[d.index].path.name for d in made.doubts if d.kind == "odd_score"] == ["04.png"]
+    assert len(made.samples) == 20
 
 
 def test_an_unreadable_picture_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
     samples[3].path.write_bytes(b"")
     with pytest.raises(ImageError, match=r"03\.png"):
-        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), 0.2, 0.95)
+        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import tomlkit
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.errors import RecipeError
-from calibration.recipe import ACTIVE, ARRAYS, TEXT, Recipe, activate, check_product_name, load_recipe, save_recipe
+from calibration.recipe import (
+    ACTIVE,
+    ARRAYS,
+    TEXT,
+    Recipe,
+    _checksum,
+    activate,
+    check_product_name,
+    load_recipe,
+    read_version,
+    save_recipe,
+    tomllib,
+)
 from calibration.thresholds import Thresholds
 
 
@@ -32,23 +46,77 @@ def test_versions_count_up_and_an_older_one_can_be_made_active(tmp_path: Path, t
     first = save_recipe(tmp_path, tiny_recipe)
     second = save_recipe(tmp_path, dataclasses.replace(tiny_recipe, thresholds=Thresholds(1.0, 2.0)))
     assert load_recipe(tmp_path).checksum == second.checksum != first.checksum
-    activate(tmp_path, "0001")
+    activate(tmp_path, "0001", first.checksum, "anna", "the new limit let dents through")
     assert load_recipe(tmp_path).checksum == first.checksum
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@pytest.fixture(scope="module")
+def saved_folder(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) -> Path:
+    """Version 0001 of the tiny recipe; each test writes over its text."""
+    parent = tmp_path_factory.mktemp("fuzzed")
+    save_recipe(parent, tiny_recipe)
+    return parent / "0001"
+
+
+@pytest.fixture(scope="module")
+def text(saved_folder: Path) -> bytes:
+    return (saved_folder / TEXT).read_bytes()
+
+
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_edit_of_the_text_is_found_or_changes_nothing(
-    tmp_path: Path, tiny_recipe: Recipe, data: st.DataObject
+    saved_folder: Path, text: bytes, tiny_recipe: Recipe, data: st.DataObject
 ) -> None:
-    folder = tmp_path / "recipes"
-    saved = save_recipe(folder, tiny_recipe)
-    text = folder / (folder / ACTIVE).read_text().strip() / TEXT
-    raw = bytearray(text.read_bytes())
+    raw = bytearray(text)
     raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    text.write_bytes(raw)
+    (saved_folder / TEXT).write_bytes(raw)
     with contextlib.suppress(RecipeError):
-        assert facts(load_recipe(folder)) == facts(saved)
+        assert facts(read_version(saved_folder)) == facts(tiny_recipe)
+
+
+@settings(max_examples=100, deadline=None)
+@given(raw=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_a_file_that_is_no_recipe_is_a_recipe_error(saved_folder: Path, text: bytes, raw: bytes) -> None:
+    (saved_folder / TEXT).write_bytes(raw)
+    with pytest.raises(RecipeError):
+        read_version(saved_folder)
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers())
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_sealed_recipe_with_values_that_cannot_be_is_refused_or_can_be_judged_by(
+    saved_folder: Path, text: bytes, data: st.DataObject
+) -> None:
+    """A checksum keeps accidents out, not a program that seals nonsense: what loads must be usable."""
+    document = tomllib.loads(text.decode())
+    place = document if data.draw(st.booleans()) else document[data.draw(st.sampled_from(["thresholds", "evidence"]))]
+    key = data.draw(st.sampled_from(sorted(place)))
+    value = data.draw(values)
+    place.pop(key) if value is None else place.__setitem__(key, value)
+    document["checksum"] = _checksum(document)
+    (saved_folder / TEXT).write_text(tomlkit.dumps(document))
+    try:
+        recipe = read_version(saved_folder)
+    except RecipeError:
+        return
+    assert math.isfinite(recipe.thresholds.review)
+    assert recipe.thresholds.review <= recipe.thresholds.reject
+    assert recipe.evidence.sentence()
+    assert recipe.evidence.promise()
+    assert 0 <= recipe.plc_checksum < 2**32
+
+
+def test_groups_are_kept_beside_the_scores(tmp_path: Path, tiny_recipe: Recipe) -> None:
+    groups = ("monday", "tuesday")
+    save_recipe(tmp_path, dataclasses.replace(tiny_recipe, scores=(1.0, math.inf), groups=groups))
+    assert load_recipe(tmp_path).groups == groups
+    save_recipe(tmp_path, dataclasses.replace(tiny_recipe, scores=(1.0,), groups=groups))
+    with pytest.raises(RecipeError, match="1 scores, 2 groups"):
+        load_recipe(tmp_path)
 
 
 @pytest.mark.parametrize("place", [0, 0.3, 0.9])

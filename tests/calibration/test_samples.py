@@ -49,16 +49,37 @@ def test_shares_that_do_not_add_up_are_refused() -> None:
         split_roles([Sample(Path("a.png"), "a")], Shares(0.5, 0.5, 0.5))
 
 
-def test_a_sub_folder_is_one_session(tmp_path: Path) -> None:
-    (tmp_path / "monday").mkdir()
-    for name in ("monday/a.png", "monday/b.png", "c.png"):
-        cv2.imwrite(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
-    assert {s.path.name: s.group for s in list_samples(tmp_path)} == {
-        "a.png": "monday",
-        "b.png": "monday",
-        "c.png": "c.png",
+def made_in(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), np.zeros((4, 4, 3), np.uint8))
+    return folder
+
+
+def test_a_sub_folder_is_one_session_and_a_folder_in_it_one_part(tmp_path: Path) -> None:
+    made_in(tmp_path, "monday/a.png", "monday/b.png", "monday/seven/1.png", "monday/seven/2.png", "c.png")
+    found = {s.path.relative_to(tmp_path).as_posix(): (s.part, s.session, s.group) for s in list_samples(tmp_path)}
+    assert found == {
+        "monday/a.png": ("monday/a.png", "monday", "monday"),
+        "monday/b.png": ("monday/b.png", "monday", "monday"),
+        "monday/seven/1.png": ("monday/seven", "monday", "monday"),
+        "monday/seven/2.png": ("monday/seven", "monday", "monday"),
+        "c.png": ("c.png", "", "c.png"),
     }
 
 
+def test_a_sub_folder_can_be_one_part_instead(tmp_path: Path) -> None:
+    made_in(tmp_path, "seven/1.png", "seven/2.png", "c.png")
+    assert [(s.group, s.session) for s in list_samples(tmp_path, "part")] == [
+        ("c.png", ""),
+        ("seven", ""),
+        ("seven", ""),
+    ]
+
+
 def test_used_and_repeated_pictures_are_not_free() -> None:
-    assert unused(["a", "b", "a", "c"], ["c"]) == [True, True, False, False]
+    assert unused(["a", "b", "a", "c"], ["1", "2", "3", "4"], ["c"]) == [True, True, False, False]
+
+
+def test_another_picture_of_a_taught_part_is_not_free() -> None:
+    assert unused(["a", "b", "c"], ["seven", "seven", "eight"], ["a"]) == [False, False, True]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from calibration.errors import CalibrationError, UnreachableBound
-from calibration.thresholds import false_reject_bound, find_thresholds, parts_needed
+from calibration.errors import CalibrationError, SampleError, UnreachableBound
+from calibration.evidence import parts_needed
+from calibration.thresholds import draw, false_reject_bound, find_thresholds, left_out, most_above
 
 finite = st.floats(-1e6, 1e6)
 
@@ -55,11 +56,89 @@ def test_strict_names_the_parts_that_are_missing() -> None:
     assert find_thresholds(list(range(299)), alone(299), 0.01, 0.95, strict=True)[1].reaches_asked
 
 
-def test_a_group_counts_as_one_part_with_its_largest_score() -> None:
+def test_a_group_counts_as_one_part_and_too_few_of_them_set_the_limit_at_the_largest_score() -> None:
     scores = [1.0, 9.0, 2.0, 3.0]
     thresholds, evidence = find_thresholds(scores, ["a", "a", "b", "c"], 0.5, 0.95)
     assert (evidence.parts, evidence.pictures) == (3, 4)
-    assert thresholds.reject == 9.0
+    assert thresholds.review == thresholds.reject == 9.0
+    assert evidence.bound == false_reject_bound(3, 0, 0.95)
+
+
+def test_with_enough_groups_one_picture_of_each_decides() -> None:
+    groups = [name for number in range(59) for name in (f"p{number}", f"p{number}")]
+    scores = [value for number in range(59) for value in (float(number), 1000.0)]
+    thresholds, evidence = find_thresholds(scores, groups, 0.05, 0.95, lots=["a", "b"] * 59)
+    assert (evidence.parts, evidence.pictures, evidence.reaches_asked) == (59, 118, True)
+    assert (thresholds.review, thresholds.reject) == (58.0, 1000.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.text(max_size=3)), min_size=1, max_size=40))
+def test_one_picture_of_each_group_is_drawn_and_it_has_the_smallest_lot(pictures: list[tuple[int, str]]) -> None:
+    groups, lots = [str(group) for group, _ in pictures], [lot for _, lot in pictures]
+    drawn = draw(groups, lots)
+    assert sorted(groups[i] for i in drawn) == sorted(set(groups))
+    for i in drawn:
+        assert lots[i] == min(lot for group, lot in zip(groups, lots) if group == groups[i]) or len(set(groups)) == len(
+            groups
+        )
+
+
+@given(st.integers(1, 3000), st.floats(0.001, 0.5), st.floats(0.5, 0.999))
+def test_as_many_parts_as_possible_are_left_above_the_limit(parts: int, asked: float, confidence: float) -> None:
+    above = most_above(parts, asked, confidence)
+    if above is None:
+        assert false_reject_bound(parts, 0, confidence) > asked
+    else:
+        assert false_reject_bound(parts, above, confidence) <= asked * (1 + 1e-9)
+        assert above + 1 >= parts or false_reject_bound(parts, above + 1, confidence) > asked * (1 - 1e-9)
+
+
+def test_a_part_that_is_not_found_counts_as_rejected() -> None:
+    scores = [*range(198), math.inf, math.inf]
+    thresholds, evidence = find_thresholds(scores, alone(200), 0.05, 0.95)
+    assert evidence.above == 4
+    assert evidence.missing == 2
+    assert thresholds.review == 195.0
+    assert thresholds.reject == 197.0
+    assert evidence.bound == false_reject_bound(200, 4, 0.95)
+
+
+def test_too_many_parts_that_are_not_found_leave_no_bound_and_say_so() -> None:
+    scores = [*range(58), math.inf, math.inf]
+    thresholds, evidence = find_thresholds(scores, alone(60), 0.05, 0.95)
+    assert (thresholds.review, evidence.bound) == (57.0, 1.0)
+    assert "no bound, 2 of 60 pictures show no part" in evidence.sentence()
+    assert "No promise" in evidence.promise()
+    with pytest.raises(UnreachableBound, match="mend the location"):
+        find_thresholds(scores, alone(60), 0.05, 0.95, strict=True)
+    with pytest.raises(SampleError, match="none of 3 pictures shows the part"):
+        find_thresholds([math.inf] * 3, alone(3), 0.05, 0.95)
+
+
+def test_a_provisional_recipe_says_how_many_parts_complete_it() -> None:
+    _, evidence = find_thresholds(list(range(60)), alone(60), 0.01, 0.95, method="provisional")
+    assert evidence.method == "provisional"
+    assert "PROVISIONAL until 239 more confirmed parts are added" in evidence.sentence()
+    _, evidence = find_thresholds(list(range(300)), alone(300), 0.01, 0.95, method="provisional")
+    assert evidence.method == "order"
+
+
+def test_an_extrapolated_limit_is_never_below_a_good_part_and_says_what_it_is() -> None:
+    scores = stats.expon.rvs(size=60, random_state=np.random.default_rng(1)).tolist()
+    plain, bound = find_thresholds(scores, alone(60), 0.001, 0.95)
+    thresholds, evidence = find_thresholds(scores, alone(60), 0.001, 0.95, method="tail")
+    assert thresholds.review > plain.review == max(scores)
+    assert (evidence.method, evidence.bound) == ("tail", bound.bound)
+    assert "EXTRAPOLATED" in evidence.sentence()
+    assert "no bound" in evidence.sentence()
+
+
+def test_a_session_left_out_shows_how_sessions_differ() -> None:
+    scores = [*np.linspace(0, 1, 100), *np.linspace(0, 2, 100)]
+    shares = left_out(scores, alone(200), ["mon"] * 100 + ["tue"] * 100, 0.05, 0.95)
+    assert shares["mon"] == 0.0
+    assert shares["tue"] == pytest.approx(0.5, abs=0.05)
+    assert left_out(scores, alone(200), ["mon"] * 200, 0.05, 0.95) == {}
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "exponential", "cauchy"])
@@ -78,7 +157,7 @@ def test_the_bound_holds_as_often_as_it_claims(distribution: str) -> None:
     assert held <= stats.binom.ppf(0.999, turns, confidence)
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("bad", [math.nan, -math.inf])
 def test_a_score_that_is_not_finite_is_refused(bad: float) -> None:
     with pytest.raises(CalibrationError, match="picture 1"):
         find_thresholds([1.0, bad], alone(2), 0.01, 0.95)

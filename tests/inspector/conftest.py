@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.evidence import Evidence
 from calibration.recipe import Recipe
-from calibration.thresholds import Evidence, Thresholds
+from calibration.thresholds import Thresholds
 from engines.scoring import Score, Scoring
 from inspector.clock import SystemClock
 from inspector.drivers import SimulatedDriver
