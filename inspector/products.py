@@ -56,7 +56,15 @@ class Product:
             BundleError: its bundle is gone, was changed, or is not signed by a trusted key.
         """
         recipe = load_recipe(self.recipes)
-        return recipe, find_bundle(self.bundles, recipe.bundle, self.trusted_keys())
+        return recipe, self.bundle_of(recipe)
+
+    def bundle_of(self, recipe: Recipe) -> Bundle:
+        """The bundle that a recipe was calibrated with, verified.
+
+        Raises:
+            BundleError: it is gone, was changed, or is not signed by a trusted key.
+        """
+        return find_bundle(self.bundles, recipe.bundle, self.trusted_keys())
 
     def trusted_keys(self) -> Keys | None:
         """Keys of which one must have signed every bundle, from data_dir/keys; None: there is no such folder.

@@ -135,7 +135,7 @@ def calibrate_on(
             )  # fmt: skip
     finally:
         detector.close()
-    return dataclasses.replace(made, recipe=activate_certified(product, bundle, made.recipe, made.samples))
+    return dataclasses.replace(made, recipe=activate_certified(product, bundle, made.recipe, samples))
 
 
 def activate_certified(product: Product, bundle: Bundle, recipe: Recipe, samples: Sequence[Sample]) -> Recipe:

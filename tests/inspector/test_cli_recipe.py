@@ -1,0 +1,83 @@
+"""`inspector recipe`: as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calibration.recipe import Recipe, load_recipe, save_recipe
+from engines.bundle import Bundle, save_bundle
+from inspector.cli import main
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def recipes(tmp_path: Path, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Path:
+    """Recipes of a product with two versions."""
+    home = tmp_path / "products" / "ring"
+    save_bundle(home / "bundles", tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring)
+    (home / "recipes").mkdir()
+    save_recipe(home / "recipes", tiny_recipe)
+    save_recipe(home / "recipes", tiny_recipe)
+    return home / "recipes"
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run `inspector recipe` in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["inspector", "recipe", *map(str, arguments), "--data-dir", str(tmp_path)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_versions_are_listed_with_their_evidence(call: Call, recipes: Path) -> None:
+    _, out, _ = call("list", "ring", "--json")
+    first, second = json.loads(out)
+    assert (first["version"], first["active"], second["active"]) == ("0001", "", "active")
+    assert "100 parts, at most 6.2%" in second["evidence"]
+    assert 0 < second["plc"] < 2**32
+
+
+def test_a_version_is_shown_with_what_it_inspects(call: Call, recipes: Path) -> None:
+    _, out, _ = call("show", "ring", "--json")
+    facts = json.loads(out)
+    assert facts["checksum"] == load_recipe(recipes).checksum
+    assert facts["plc_checksum"] == int(facts["checksum"][:8], 16)
+    assert facts["input"]["height"] == 64
+    assert facts["evidence.parts"] == 100
+
+
+def test_limits_by_hand_and_back_again_leave_a_log(call: Call, recipes: Path) -> None:
+    before = load_recipe(recipes)
+    code, _, err = call("set", "ring", "--review", before.thresholds.reject + 1, "--reason", "trial")
+    assert code == 1
+    assert "an engineer must sign" in err
+    code, out, _ = call(
+        "set", "ring", "--review", before.thresholds.reject + 1, "--reason", "trial", "--engineer", "Berta", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["recipe"] == load_recipe(recipes).checksum != before.checksum
+    _, out, _ = call("diff", "ring", "2", "--json")
+    assert {row["what"] for row in json.loads(out)} >= {"limit.review", "by_hand.engineer", "evidence.method"}
+    code, _, _ = call("rollback", "ring", "0002", "--reason", "enough", "--operator", "anna")
+    assert code == 0
+    assert load_recipe(recipes).checksum == before.checksum
+    _, out, _ = call("log", "ring", "--json")
+    assert [row["reason"] for row in json.loads(out)][2:] == ["set by hand: trial", "rolled back: enough"]
+
+
+def test_a_version_that_is_not_there_names_those_that_are(call: Call, recipes: Path) -> None:
+    code, _, err = call("show", "ring", "0009")
+    assert code == 1
+    assert "there are: 0001, 0002" in err
