@@ -43,7 +43,7 @@ def roc_chart(judged: Sequence[Judged]) -> str:
     chance = f'<polyline class="chance" points="{_points(axes, [0, 1], [0, 1])}"/>'
     body = f'<polygon class="under" points="{area}"/>{chance}<polyline class="curve" points="{line}"/>'
     ticks = [(value, f"{value:.0%}") for value in (0, 0.25, 0.5, 0.75, 1)]
-    return _chart("ROC curve", axes, ticks, ticks, "good pictures rejected", "defects found", body)
+    return chart("ROC curve", axes, ticks, ticks, "good pictures rejected", "defects found", body)
 
 
 def score_chart(judged: Sequence[Judged], threshold: float, threshold_name: str) -> str:
@@ -63,7 +63,7 @@ def score_chart(judged: Sequence[Judged], threshold: float, threshold_name: str)
         counts, _ = np.histogram(np.minimum(members, high), edges)
         shares.append(counts / max(1, members.size))
     axes = Axes((low, high), (0, 1.08 * max(float(share.max()) for share in shares)))
-    body = "".join(_bars(axes, edges.tolist(), share.tolist(), name) for share, name in zip(shares, ("good", "bad")))
+    body = "".join(bars(axes, edges.tolist(), share.tolist(), name) for share, name in zip(shares, ("good", "bad")))
     x, top = axes.at(min(threshold, high), axes.y[1])
     anchor = "end" if x > WIDTH * 0.6 else "start"
     label_x = x - 5 if anchor == "end" else x + 5
@@ -72,23 +72,24 @@ def score_chart(judged: Sequence[Judged], threshold: float, threshold_name: str)
     body += f'<text class="note" {place}>{escape(threshold_name)}</text>'
     x_ticks = [(value, f"{value:.3g}{'+' if value == high else ''}") for value in np.linspace(low, high, 5)]
     y_ticks = [(value, f"{value:.0%}") for value in np.linspace(0, axes.y[1] / 1.08, 4)]
-    return _chart("Histogram of scores", axes, x_ticks, y_ticks, "image score", "share of its pictures", body)
+    return chart("Histogram of scores", axes, x_ticks, y_ticks, "image score", "share of its pictures", body)
 
 
-def _bars(axes: Axes, edges: Sequence[float], shares: Sequence[float], name: str) -> str:
-    bars = ""
+def bars(axes: Axes, edges: Sequence[float], shares: Sequence[float], name: str) -> str:
+    """A histogram's bars; `name` is their class in the style sheet."""
+    rects = ""
     for left, right, share in zip(edges, edges[1:], shares):
         if share > 0:
             (x, y), (x_end, base) = axes.at(left, share), axes.at(right, 0)
-            bars += f'<rect x="{x:.1f}" y="{y:.1f}" width="{x_end - x:.1f}" height="{base - y:.1f}"/>'
-    return f'<g class="{name}">{bars}</g>'
+            rects += f'<rect x="{x:.1f}" y="{y:.1f}" width="{x_end - x:.1f}" height="{base - y:.1f}"/>'
+    return f'<g class="{name}">{rects}</g>'
 
 
 def _points(axes: Axes, xs: Sequence[float], ys: Sequence[float]) -> str:
     return " ".join("{:.1f},{:.1f}".format(*axes.at(x, y)) for x, y in zip(xs, ys))
 
 
-def _chart(
+def chart(
     title: str,
     axes: Axes,
     x_ticks: Sequence[tuple[float, str]],
@@ -97,6 +98,7 @@ def _chart(
     y_name: str,
     body: str,
 ) -> str:
+    """Axes with ticks around a body, as one <svg>."""
     grid = ""
     for value, text in y_ticks:
         x, y = axes.at(axes.x[0], value)
@@ -110,3 +112,25 @@ def _chart(
     names += f'<text class="axis" x="{LEFT}" y="{TOP - 4}">{escape(y_name)}</text>'
     label = escape(title, quote=True)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{grid}{body}{names}</svg>'
+
+
+def band_chart(scores: Sequence[float], review: float, reject: float) -> str:
+    """Histogram of good scores over the three bands that two limits make; infinite scores are left out."""
+    finite = np.array([score for score in scores if np.isfinite(score)])
+    low, high = float(finite.min()), max(float(finite.max()), reject)
+    high += 0.15 * (high - low) or 1.0
+    counts, edges = np.histogram(finite, np.linspace(low, high, BINS + 1))
+    axes = Axes((low, high), (0, 1.08 * float(counts.max())))
+    body = ""
+    for name, start, end in (("clear", low, review), ("review", review, reject), ("reject", reject, high)):
+        (x, y), (x_end, base) = axes.at(max(start, low), axes.y[1]), axes.at(max(end, low), 0)
+        body += f'<rect class="band {name}" x="{x:.1f}" y="{y:.1f}" width="{x_end - x:.1f}" height="{base - y:.1f}"/>'
+    body += bars(axes, edges.tolist(), counts.tolist(), "good")
+    for level, (text, limit) in enumerate((("review limit", review), ("reject limit", reject))):
+        x, y = axes.at(max(limit, low), axes.y[1])
+        body += f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{y:.1f}" y2="{HEIGHT - BOTTOM}"/>'
+        place = f'x="{x - 5:.1f}" y="{y + 10 + 14 * level:.1f}" text-anchor="end"'
+        body += f'<text class="note" {place}>{text} {limit:.4g}</text>'
+    x_ticks = [(value, f"{value:.3g}") for value in np.linspace(low, high, 5)]
+    y_ticks = [(value, f"{value:.0f}") for value in np.linspace(0, axes.y[1] / 1.08, 4)]
+    return chart("Scores of good parts in three bands", axes, x_ticks, y_ticks, "score", "good pictures", body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 from collections.abc import Sequence
 from html import escape
@@ -13,19 +12,17 @@ import numpy as np
 
 from engines.datasets.labelled import Labelled, read_picture
 from engines.evaluation import KIND_FALSE_REJECTS, Interval, Judged
-from engines.image import Finder, Image, content_box, cut, prepare
+from engines.image import Finder, Image
 from engines.metrics import passes
-from engines.scoring import Map
 from engines.view import open_locator
 from inspector import __version__
 from inspector.errors import ConfigError
 from inspector.evaluate import Evaluated, named_figures
 from inspector.evaluation_charts import roc_chart, score_chart
 from inspector.evaluation_style import STYLE
+from inspector.heat_maps import data_url, heated, inspected, thumbnail
 
 SHOWN = 6  # pictures a row
-THUMB = 224  # px, longer side
-JPEG_QUALITY = 82
 
 Pair = tuple[Labelled, Judged]
 
@@ -128,18 +125,16 @@ def _heat_maps(found: Evaluated) -> str:
 
 
 def _heat_map(entry: Labelled, judged: Judged, found: Evaluated, limit: float, finder: Finder | None) -> str:
-    shown, spec = read_picture(entry), found.bundle.manifest.input
-    if judged.is_found:
-        shown = cut(prepare(shown, spec, finder), content_box(spec))
-    scale = THUMB / max(shown.shape[:2])
-    picture = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    shown, bundle = read_picture(entry), found.bundle
+    picture = thumbnail(inspected(shown, bundle.manifest.input, finder) if judged.is_found else shown)
     has_passed = bool(passes(judged.score, limit))
     is_wrong = has_passed != judged.is_good
     score = f"{judged.score:.3g}" if judged.is_found else "part not found"
     text = f"{escape(judged.label)} &middot; {score} &middot; <em>{'passed' if has_passed else 'rejected'}</em>"
+    heat = heated(picture, judged.map, bundle.scoring.pixel_limit)
     images = "".join(
-        f'<img alt="{what}" src="{_data_url(image)}">'
-        for what, image in (("picture", _outlined(picture, judged)), ("heat map", _heated(picture, judged, found)))
+        f'<img alt="{what}" src="{data_url(image)}">'
+        for what, image in (("picture", _outlined(picture, judged)), ("heat map", heat))
     )
     name = escape(entry.path.name)
     mark = "wrong" if is_wrong else "right"
@@ -154,22 +149,6 @@ def _outlined(picture: Image, judged: Judged) -> Image:
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         cv2.drawContours(outlined, contours, -1, (255, 220, 0), 1, cv2.LINE_AA)
     return outlined
-
-
-def _heated(picture: Image, judged: Judged, found: Evaluated) -> Image:
-    """The map over a faded picture; one scale for all: clear at zero, full at twice the limit of a position."""
-    level: Map = np.zeros(picture.shape[:2], np.float32)
-    if judged.map is not None:
-        full = 2 * found.bundle.scoring.pixel_limit
-        level = cv2.resize(np.clip(judged.map / full, 0, 1), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    heat = cv2.applyColorMap(np.round(level * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    share = 0.25 + 0.65 * level[..., None]
-    return np.asarray(picture * (1 - share) + heat * share, np.uint8)
-
-
-def _data_url(image: Image) -> str:
-    _, data = cv2.imencode(".jpg", image, (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY))
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _footer(found: Evaluated) -> str:

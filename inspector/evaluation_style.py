@@ -1,4 +1,4 @@
-"""The style sheet of an evaluation's page, light and dark."""
+"""The style sheet of our pages, evaluation and calibration, light and dark."""
 
 STYLE = """
 :root { color-scheme: light dark; --page: #f5f6f4; --card: #ffffff; --ink: #1c2320; --soft: #5e6964; --line: #dfe3e0;
@@ -23,11 +23,15 @@ header p, footer { color: var(--soft) } header p { margin: 4px 0 22px }
 .missed .range i, .missed .range b { background: var(--bad) }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 12px; margin-top: 14px }
 .charts figure { margin: 0; padding: 12px 14px } .charts figcaption { font-weight: 600; margin-bottom: 6px }
+.charts figure:only-child { max-width: 620px } .maps img:only-of-type { grid-column: 1 / 3 }
 svg { display: block; width: 100%; height: auto } svg text { font-size: 11px; fill: var(--soft) }
 svg .grid { stroke: var(--line) } svg .curve { fill: none; stroke: var(--good); stroke-width: 2.2 }
 svg .under { fill: var(--good); opacity: .1 } svg .chance { stroke: var(--soft); stroke-dasharray: 3 4; opacity: .6 }
 svg .good { fill: var(--good); opacity: .62 } svg .bad { fill: var(--bad); opacity: .62 }
 svg .limit { stroke: var(--ink); stroke-dasharray: 5 4 } svg .note { fill: var(--ink) }
+svg .band { opacity: .1 } svg .band.clear { fill: var(--good) } svg .band.review { fill: #eab308; opacity: .22 }
+svg .band.reject { fill: var(--bad) }
+header .promise { margin: 0 0 22px; font-size: 20px; line-height: 1.4; color: var(--ink) }
 .key { margin-left: 12px; font-weight: 400; font-size: 13px; color: var(--soft) }
 .key::before { content: ""; display: inline-block; width: 10px; height: 10px; margin-right: 5px; border-radius: 2px;
   background: var(--good) } .key.bad::before { background: var(--bad) }

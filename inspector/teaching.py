@@ -32,6 +32,7 @@ from engines.detector import open_detector
 from engines.errors import CertificateError, TrainingError
 from engines.runtimes.base import REFERENCE, preferred_engine
 from engines.view import View
+from inspector.calibration_page import write_report
 from inspector.certify import keep_pictures, make_certificate, save_certificate
 from inspector.products import Product
 
@@ -109,20 +110,31 @@ def teach_samples(
 
 
 def calibrate_product(
-    product: Product, good: Path, engine: str, contract: Contract, console: Console, sub_folder: Unit = "session"
+    product: Product,
+    good: Path,
+    engine: str,
+    contract: Contract,
+    console: Console,
+    sub_folder: Unit = "session",
+    report: Path | None = None,
 ) -> Calibration:
     """Calibrate on the pictures of a folder that had no other role, and make the recipe the active one.
 
     Raises:
         BundleError, ImageError, SampleError, UnreachableBound: see `calibrate`.
     """
-    return calibrate_on(product, list_samples(good, sub_folder), engine, contract, console)
+    return calibrate_on(product, list_samples(good, sub_folder), engine, contract, console, report)
 
 
 def calibrate_on(
-    product: Product, samples: list[Sample], engine: str, contract: Contract, console: Console
+    product: Product,
+    samples: list[Sample],
+    engine: str,
+    contract: Contract,
+    console: Console,
+    report: Path | None = None,
 ) -> Calibration:
-    """Calibrate on given samples, and make the recipe the active one."""
+    """Calibrate on given samples, make the recipe the active one, and write the report if a name for it is given."""
     bundle = product.newest_bundle()
     any_size = bundle.manifest.input.frame_size is None
     detector = open_detector(bundle, engine or preferred_engine(), any_size=any_size)
@@ -133,9 +145,12 @@ def calibrate_on(
                 product.name, samples, detector, contract,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
+        made = dataclasses.replace(made, recipe=activate_certified(product, bundle, made.recipe, samples))
+        if report is not None:
+            write_report(report, made, detector)
     finally:
         detector.close()
-    return dataclasses.replace(made, recipe=activate_certified(product, bundle, made.recipe, samples))
+    return made
 
 
 def activate_certified(product: Product, bundle: Bundle, recipe: Recipe, samples: Sequence[Sample]) -> Recipe:

@@ -29,6 +29,7 @@ ConfigFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="For a machine to read.")]
 Good = Annotated[Path, typer.Option("--good", help="Folder of pictures of good parts; a sub-folder is one session.")]
 Operator = Annotated[str, typer.Option("--operator", help="Who does this, for the record; default: the login name.")]
+Report = Annotated[Path | None, typer.Option(help="Page to write, with charts and heat maps: .html.")]
 PRODUCTION_DIR = Path("/var/lib/inspector")
 
 
@@ -42,6 +43,12 @@ def writable(path: Path) -> Any:
 def one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{option} {value!r}: choose one of {', '.join(allowed)}")
+
+
+def check_report(path: Path | None) -> None:
+    """Before the long part of the work: a page that can't be written is known at once."""
+    if path is not None and (path.suffix != ".html" or not path.parent.is_dir()):
+        raise ConfigError(f"--report {path}: give a name that ends in .html, in a folder that exists")
 
 
 def operator_name(given: str) -> str:

@@ -10,8 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show, show_rows
-from inspector.errors import ConfigError
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, Report, check_report, print_json, show, show_rows
 from inspector.products import product
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def evaluate(
     mode: Annotated[str, typer.Option("--input", help="mvtec3d: rgb, depth or both.")] = "",
     data_dir: DataDir = PRODUCTION_DIR,
     engine: Annotated[str, typer.Option(help="Runtime; default: the best installed.")] = "",
-    report: Annotated[Path | None, typer.Option(help="Page to write, with curves and heat maps: .html.")] = None,
+    report: Report = None,
     as_json: Json = False,
 ) -> None:
     """How well a product's newest bundle finds the defects of labelled pictures. See docs/EVALUATION.md."""
@@ -39,7 +38,7 @@ def evaluate(
     from inspector.evaluate import evaluate_product
     from inspector.evaluation_page import write_page
 
-    _check_report(report)
+    check_report(report)
     split, mode = filled_in(dataset, split, mode)
     pictures = read_dataset(dataset, data, category, split, role, mode)
     with Progress(console=Console(stderr=True)) as bar:
@@ -59,12 +58,6 @@ def evaluate(
         })  # fmt: skip
     else:
         _show_evaluation(found, report)
-
-
-def _check_report(path: Path | None) -> None:
-    """Before the long part of the work: a page that can't be written is known at once."""
-    if path is not None and (path.suffix != ".html" or not path.parent.is_dir()):
-        raise ConfigError(f"--report {path}: give a name that ends in .html, in a folder that exists")
 
 
 def _show_evaluation(found: Evaluated, report: Path | None) -> None:

@@ -13,7 +13,18 @@ from calibration.evidence import METHODS, UNITS, Method, Unit
 from engines.image import Box
 from engines.tiling import cost
 from engines.view import View
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Good, Json, Operator, one_of, operator_name, show
+from inspector.cli.common import (
+    PRODUCTION_DIR,
+    DataDir,
+    Good,
+    Json,
+    Operator,
+    Report,
+    check_report,
+    one_of,
+    operator_name,
+    show,
+)
 from inspector.errors import ConfigError
 from inspector.products import product
 
@@ -104,12 +115,14 @@ def calibrate(
     ] = "session",
     operator: Operator = "",
     engine: Annotated[str, typer.Option(help="Runtime that will run the line; default: the best installed.")] = "",
+    report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Set the threshold from good parts that the network has not seen. See docs/CALIBRATION.md."""
     from calibration.calibrate import Contract
     from inspector.teaching import calibrate_product
 
+    check_report(report)
     one_of("--method", method, METHODS)
     one_of("--independent", independent, UNITS)
     one_of("--sub-folder", sub_folder, UNITS)
@@ -117,7 +130,7 @@ def calibrate(
         max_false_reject, confidence, strict, cast(Method, method), cast(Unit, independent), operator_name(operator)
     )
     made = calibrate_product(
-        product(data_dir, name), good, engine, contract, Console(stderr=True), cast(Unit, sub_folder)
+        product(data_dir, name), good, engine, contract, Console(stderr=True), cast(Unit, sub_folder), report
     )
     recipe = made.recipe
     doubts = [{"picture": str(made.samples[d.index].path), "kind": d.kind, "detail": d.detail} for d in made.doubts]

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 
 from calibration.recipe import Recipe, load_recipe, save_recipe
 from engines.bundle import Bundle, save_bundle
+from inspector.cameras.synthetic import draw_part
 from inspector.cli import main
 
 Call = Callable[..., tuple[int, str, str]]
@@ -81,3 +83,21 @@ def test_a_version_that_is_not_there_names_those_that_are(call: Call, recipes: P
     code, _, err = call("show", "ring", "0009")
     assert code == 1
     assert "there are: 0001, 0002" in err
+
+
+def test_calibrate_writes_its_report(
+    call: Call, recipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = tmp_path / "good"
+    good.mkdir()
+    for number in range(12):
+        cv2.imwrite(str(good / f"{number:02d}.png"), draw_part(13, number, False, 64))
+    page = tmp_path / "out.html"
+    arguments = ["calibrate", "ring", "--good", good, "--data-dir", tmp_path, "--report", page, "--operator", "anna"]
+    monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert page.read_text().startswith("<!doctype html>")
+    assert json.loads(page.with_suffix(".json").read_text())["checksum"] == load_recipe(recipes).checksum
+    assert load_recipe(recipes).evidence.operator == "anna"
