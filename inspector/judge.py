@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from calibration.recipe import Recipe
+from calibration.thresholds import Thresholds
 from inspector.inspection import Band, Inspection, Outcome, Reason, Verdict
 
 
@@ -21,7 +22,12 @@ def judge(inspection: Inspection, recipe: Recipe) -> Verdict:
     value, limits = inspection.score.value, recipe.thresholds
     if not math.isfinite(value):
         return Verdict(sequence, Outcome.ERROR, Band.CLEAR, Reason.NOT_FINITE, f"score is {value}; run doctor")
+    outcome, band = weigh(value, limits)
+    return Verdict(sequence, outcome, band, None if outcome is Outcome.GOOD else Reason.ABOVE_LIMIT)
+
+
+def weigh(value: float, limits: Thresholds) -> tuple[Outcome, Band]:
+    """What a finite score means under limits: the line's rule, and the one that stored scores are judged again by."""
     if value <= limits.review:
-        return Verdict(sequence, Outcome.GOOD, Band.CLEAR, None)
-    band = Band.REVIEW if value <= limits.reject else Band.CLEAR
-    return Verdict(sequence, Outcome.REJECT, band, Reason.ABOVE_LIMIT)
+        return Outcome.GOOD, Band.CLEAR
+    return Outcome.REJECT, Band.REVIEW if value <= limits.reject else Band.CLEAR

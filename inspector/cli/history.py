@@ -35,7 +35,7 @@ def history_list(
     from inspector.history.queries import list_parts
 
     wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref)
-    rows = list_parts(_history(data_dir), wanted, limit)
+    rows = list_parts(open_history(data_dir), wanted, limit)
     if as_json:
         print_json(rows)
         return
@@ -53,7 +53,7 @@ def history_summary(
     from inspector.history.queries import summarise
 
     wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref)
-    show(summarise(_history(data_dir), wanted), as_json)
+    show(summarise(open_history(data_dir), wanted), as_json)
 
 
 @app.command("export", epilog="Example: inspector history export --out parts.csv --product gasket")
@@ -72,7 +72,7 @@ def history_export(
     count = 0
     with writable(out) as file:
         writer = csv.writer(file)
-        for row in each_part(_history(data_dir), wanted):
+        for row in each_part(open_history(data_dir), wanted):
             if out.suffix == ".jsonl":
                 file.write(msgspec.json.encode(row).decode() + "\n")
             else:
@@ -83,7 +83,8 @@ def history_export(
     typer.echo(f"{count} parts to {out}")
 
 
-def _history(data_dir: Path) -> Any:
+def open_history(data_dir: Path) -> Any:
+    """The history below a data directory, for reading."""
     from inspector.history.database import data_file, open_for_reading
 
     return open_for_reading(data_file(data_dir))
@@ -95,10 +96,15 @@ def _filter(
 ) -> Any:  # fmt: skip
     from inspector.history.queries import Filter
 
-    return Filter(product, outcome, _utc_us(since), _utc_us(until), min_score, max_score, part_ref)
+    return Filter(product, outcome, utc_us(since), utc_us(until), min_score, max_score, part_ref)
 
 
-def _utc_us(text: str | None) -> int | None:
+def utc_us(text: str | None) -> int | None:
+    """Microseconds since 1970 of what a user wrote.
+
+    Raises:
+        ConfigError: it is no time.
+    """
     if text is None:
         return None
     try:

@@ -1,0 +1,131 @@
+"""Stored scores judged again."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calibration.recipe import Recipe, save_recipe
+from calibration.thresholds import Thresholds
+from inspector.cli import main
+from inspector.history.database import data_file, open_for_writing
+from inspector.history.writer import HistoryWriter, Session
+from inspector.inspection import Outcome
+from inspector.judge import judge
+from inspector.what_if import Proposal, what_if
+
+if TYPE_CHECKING:
+    from tests.inspector.conftest import Make
+
+
+def row(sequence: int, outcome: Outcome, score: float | None, **more: Any) -> dict[str, Any]:
+    known = {"captured_us": 1_000_000, "part_ref": None, "bundle": "b", "zone_scores": None}
+    return {"sequence": sequence, "outcome": outcome.value, "score": score, **known, **more}
+
+
+@given(st.lists(st.floats(-10, 10)), st.floats(-10, 10), st.floats(0, 5))
+def test_stored_scores_get_the_outcome_that_the_line_would_give(
+    make: Make, scores: list[float], review: float, width: float
+) -> None:
+    limits = Thresholds(review, review + width)
+    rows = [row(number, Outcome.GOOD, value) for number, value in enumerate(scores)]
+    found = what_if(rows, Proposal(limits), "b")
+    recipe = make.recipe(review=limits.review, reject=limits.reject)
+    told = [judge(make.inspection(make.part(n), value), recipe).outcome for n, value in enumerate(scores)]
+    assert found.after == {outcome: told.count(outcome) for outcome in (Outcome.GOOD, Outcome.REJECT)}
+    assert {change.sequence for change in found.changes} == {n for n, o in enumerate(told) if o is not Outcome.GOOD}
+
+
+def test_the_limits_that_judged_change_nothing() -> None:
+    rows = [row(1, Outcome.GOOD, 1.0), row(2, Outcome.REJECT, 3.0)]
+    found = what_if(rows, Proposal(Thresholds(2.0, 2.5)), "b")
+    assert (found.before, found.changes) == (found.after, [])
+
+
+def test_errors_stay_and_other_bundles_are_left_out_and_both_are_counted() -> None:
+    rows = [
+        row(1, Outcome.ERROR, 0.1),
+        row(2, Outcome.REJECT, None),
+        row(3, Outcome.GOOD, 0.1, bundle="other"),
+        row(4, Outcome.REJECT, math.inf),
+    ]
+    found = what_if(rows, Proposal(Thresholds(1.0, 1.0)), "b")
+    assert (found.parts, found.errors, found.other_bundle, found.changes) == (1, 2, 1, [])
+    assert "2 stay ERROR" in found.sentence()
+    assert "1 were judged with another bundle" in found.sentence()
+
+
+def test_a_zone_limit_rejects_what_the_whole_score_passes() -> None:
+    rows = [
+        row(1, Outcome.GOOD, 0.5, zone_scores={"rim": 3.0}),
+        row(2, Outcome.GOOD, 0.5, zone_scores={"rim": 1.0}),
+        row(3, Outcome.GOOD, 0.5, zone_scores={"rim": math.nan}),
+        row(4, Outcome.GOOD, 0.5),
+    ]
+    found = what_if(rows, Proposal(Thresholds(1.0, 1.0), {"rim": 2.0}), "b")
+    assert [change.sequence for change in found.changes] == [1, 3]
+    assert found.changes[0].why == "zone rim 3 above 2"
+    assert found.without_zone == 1
+
+
+@pytest.fixture
+def shift(tmp_path: Path, make: Make, tiny_recipe: Recipe) -> Path:
+    """A data directory with five judged parts."""
+    folder = tmp_path / "products" / "ring" / "recipes"
+    folder.mkdir(parents=True)
+    recipe = save_recipe(folder, tiny_recipe)
+    engine = open_for_writing(data_file(tmp_path))
+    writer = HistoryWriter(engine, Session("boot1", "line1", 1, "ring", "camera", "onnxruntime", "0.1.0"), recipe)
+    outcomes = [Outcome.GOOD, Outcome.GOOD, Outcome.REJECT, Outcome.REJECT, Outcome.REJECT]
+    writer.write([make.record(n + 1, outcome, value=float(n)) for n, outcome in enumerate(outcomes)])
+    engine.dispose()
+    return tmp_path
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], shift: Path) -> Callable[..., Any]:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        told = ["inspector", "what-if", "ring", *map(str, arguments), "--data-dir", str(shift)]
+        monkeypatch.setattr(sys, "argv", told)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    return run
+
+
+def test_a_user_sees_how_many_rejects_become_how_many_and_which(call: Callable[..., Any]) -> None:
+    code, out, _ = call("--review", 3, "--reject", 3, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["sentence"] == "5 parts: 3 -> 1 rejects; 2 parts change"
+    assert [change["sequence"] for change in facts["changes"]] == [3, 4]
+    _, out, _ = call("--review", 3, "--reject", 3)
+    assert "3 -> 1 rejects" in out
+    assert "REJECT  GOOD" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "propose either"),
+        (("--review", 1, "--version", "1"), "propose either"),
+        (("--review", 5, "--reject", 4), "must not be above"),
+        (("--zone", "rim"), "NAME=LIMIT"),
+        (("--version", "7"), "there are: 0001"),
+    ],
+)
+def test_a_proposal_that_cannot_be_is_explained(
+    call: Callable[..., Any], arguments: tuple[object, ...], complaint: str
+) -> None:
+    code, _, err = call(*arguments)
+    assert code == 1
+    assert complaint in err
