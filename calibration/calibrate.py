@@ -11,6 +11,7 @@ import numpy as np
 from calibration.changes import utc_now
 from calibration.errors import SampleError
 from calibration.evidence import Evidence, Method, Unit, parts_needed, percent
+from calibration.frames import Glimpse, glimpse, learn_frames
 from calibration.hygiene import Doubt, Look, doubts, look
 from calibration.recipe import Recipe
 from calibration.samples import Sample, unused
@@ -65,6 +66,7 @@ class _Seen:
     sample: Sample
     print: str
     look: Look
+    glimpse: Glimpse
     score: Score | None  # None: the part was not found
     is_template: bool
 
@@ -106,6 +108,7 @@ def calibrate(
         calibrate=prints,
         scores=scores,
         groups=groups,
+        frames=learn_frames([entry.glimpse for entry in kept]),
     )
     doubtful = doubts([entry.look for entry in kept], scores)
     used, set_aside = (tuple(entry.sample for entry in entries) for entries in (kept, refused))
@@ -120,7 +123,7 @@ def _see(sample: Sample, detector: Detector) -> _Seen:
         seen = None
     except ImageError as error:
         raise ImageError(f"{sample.path}: {error}") from error
-    return _Seen(sample, fingerprint(image), look(image), seen, _is_template(image, detector.bundle))
+    return _Seen(sample, fingerprint(image), look(image), glimpse(image), seen, _is_template(image, detector.bundle))
 
 
 def _is_template(image: Image, bundle: Bundle) -> bool:

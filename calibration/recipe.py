@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import tomlkit
+from numpy.typing import NDArray
 
 from calibration.changes import Change, note
 from calibration.errors import RecipeError
 from calibration.evidence import Evidence
+from calibration.frames import SERIES, SIDE, Frames
 from calibration.thresholds import Thresholds
 from engines.bundle import write_folder
 from engines.errors import EngineError
@@ -65,6 +67,7 @@ class Recipe:
         scores: one per picture, ascending; infinite where the part was not found.
         groups: one per picture: what the contract counts as one; empty in recipes that don't know it.
         by_hand: None: the limits are those of calibration.
+        frames: of the same pictures; None: not known, and drift is watched by scores alone.
         checksum: sha256 over text and arrays; "" until saved.
     """
 
@@ -79,6 +82,7 @@ class Recipe:
     scores: tuple[float, ...]
     groups: tuple[str, ...] = ()
     by_hand: ByHand | None = None
+    frames: Frames | None = None
     checksum: str = ""
 
     @property
@@ -197,6 +201,7 @@ def _assemble(folder: Path, text: _Text, data: bytes) -> Recipe:
         prints = tuple(bytes(row).hex() for row in np.asarray(arrays.pop("calibrate"), np.uint8))
         scores = tuple(float(value) for value in np.asarray(arrays.pop("scores"), np.float64))
         groups = tuple(str(name) for name in np.asarray(arrays.pop("groups", ()), np.str_))
+        frames = _frames(arrays.pop("frame_reference", None), arrays.pop("frame_values", None))
         scoring = arrays_scoring(arrays)
         if groups and not len(groups) == len(scores) == len(prints):
             raise ValueError(f"{len(scores)} scores, {len(groups)} groups and {len(prints)} fingerprints")
@@ -204,14 +209,25 @@ def _assemble(folder: Path, text: _Text, data: bytes) -> Recipe:
         raise RecipeError(f"{folder / ARRAYS}: {error}; calibrate the product again") from error
     return Recipe(
         text.product, text.bundle, text.engine, text.created, scoring, text.thresholds, text.evidence, prints, scores,
-        groups, text.by_hand, text.checksum,
+        groups, text.by_hand, frames, text.checksum,
     )  # fmt: skip
+
+
+def _frames(reference: NDArray[np.generic] | None, values: NDArray[np.generic] | None) -> Frames | None:
+    if reference is None or values is None:
+        return None
+    by_series = np.asarray(values, np.float64).reshape(-1, len(SERIES))
+    return Frames(np.asarray(reference, np.float32).reshape(SIDE, SIDE), by_series)
 
 
 def _recipe_arrays(recipe: Recipe) -> Arrays:
     prints = np.frombuffer(bytes.fromhex("".join(recipe.calibrate)), np.uint8).reshape(-1, 32)
     arrays = {**scoring_arrays(recipe.scoring), "calibrate": prints, "scores": np.asarray(recipe.scores, np.float64)}
-    return {**arrays, "groups": np.asarray(recipe.groups, np.str_)} if recipe.groups else arrays
+    if recipe.groups:
+        arrays["groups"] = np.asarray(recipe.groups, np.str_)
+    if recipe.frames is not None:
+        arrays |= {"frame_reference": recipe.frames.reference, "frame_values": recipe.frames.values}
+    return arrays
 
 
 def _recipe_text(recipe: Recipe, arrays: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from calibration.frames import FrameFacts
 from engines.image import Image
 from engines.scoring import Score
 
@@ -117,6 +118,7 @@ class Inspection:
     detail: str
     timings: Timings
     finished_ns: int
+    frame: FrameFacts | None = None  # None: no frame, or the recipe knows none to compare with
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import structlog
 
+from calibration.frames import FrameFacts, FrameGauge
 from calibration.recipe import Recipe
 from engines.detector import Anomaly
 from engines.errors import ImageError, PartNotFound
@@ -51,6 +52,7 @@ class Line:
     ) -> None:
         self._parts, self._detector, self._recipe = parts, detector, recipe
         self._link, self._clock, self._beat = link, clock, beat
+        self._gauge = None if recipe.frames is None else FrameGauge(recipe.frames.reference)
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -76,7 +78,8 @@ class Line:
         queue_ms = (started_ns - part.capture.captured_ns) / 1e6
         try:
             seen, timings = self._look(part, queue_ms)
-            inspection = Inspection(part, seen, None, "", timings, self._clock.now_ns())
+            frame = self._measure(part)
+            inspection = Inspection(part, seen, None, "", timings, self._clock.now_ns(), frame)
         except _Fault as fault:
             inspection = self._failed(part, fault.reason, str(fault), queue_ms)
         except PartNotFound as error:
@@ -97,6 +100,11 @@ class Line:
         seen = score(anomaly.maps, self._recipe.scoring)
         score_ms = (perf_counter_ns() - before) / 1e6
         return seen, Timings(queue_ms, anomaly.prepare_ms, anomaly.infer_ms, score_ms)
+
+    def _measure(self, part: Part) -> FrameFacts | None:
+        """The frame apart from its score: whatever is odd about it must show as that, not as a defect."""
+        capture = part.capture
+        return None if self._gauge is None or isinstance(capture, CameraFault) else self._gauge.measure(capture.image)
 
     def _failed(self, part: Part, reason: Reason, detail: str, queue_ms: float) -> Inspection:
         return Inspection(part, None, reason, detail, Timings(queue_ms), self._clock.now_ns())

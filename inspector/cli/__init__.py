@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inspector.cli import box, build, bundle, engine, evaluate, history, line, recipe, teach, what_if
+from inspector.cli import box, build, bundle, drift, engine, evaluate, history, line, recipe, teach, what_if
 from inspector.cli.common import ERRORS, fail
 
 app = typer.Typer(
@@ -13,7 +13,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Inspect every part on a conveyor: teach with good parts, calibrate, run, look back.",
 )
-for group in (teach, evaluate, engine, build, line, box, what_if):
+for group in (teach, evaluate, engine, build, line, box, what_if, drift):
     app.add_typer(group.app)
 app.add_typer(history.app, name="history")
 app.add_typer(bundle.app, name="bundle")

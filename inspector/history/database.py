@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import alembic.command
@@ -14,6 +15,7 @@ from alembic.util.exc import CommandError
 from inspector.errors import HistoryError
 
 NAME = "history.sqlite"
+MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 5_000  # how long to wait for another connection's lock; the recorder's commits take a few ms
 
 
@@ -48,6 +50,7 @@ def open_for_reading(path: Path) -> sa.Engine:
     if not path.is_file():
         raise HistoryError(f"no history at {path}; run the line first, or give its data directory with --data-dir")
     location = f"file:{path}?mode=ro"
+    _check_schema(path, location)
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(location, uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
@@ -55,10 +58,24 @@ def open_for_reading(path: Path) -> sa.Engine:
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool)
 
 
+def _check_schema(path: Path, location: str) -> None:
+    """Raises: HistoryError: the line has not yet brought the history to this program's schema."""
+    newest = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    with closing(sqlite3.connect(location, uri=True, timeout=BUSY_MS / 1000)) as connection:
+        try:
+            (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
+        except sqlite3.Error:
+            return  # no history at all: the first question says so
+    if found < newest:
+        raise HistoryError(
+            f"history {path} has schema {found}, this program reads {newest}; start the line once, which brings it up"
+        )
+
+
 def upgrade(engine: sa.Engine) -> None:
     """Bring the schema to the newest version."""
     config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from calibration.frames import SERIES
 from calibration.recipe import Recipe
 from inspector.errors import HistoryError
 from inspector.history.database import reason
@@ -104,6 +105,7 @@ class HistoryWriter:
             "judged": verdict.outcome.value if verdict else None,
             "threshold": self._recipe.thresholds.review if verdict else None,
             **_seen(record),
+            **_frame(record),
             **_times(record),
         }
 
@@ -186,6 +188,11 @@ def _seen(record: Record) -> dict[str, Any]:
         "peak_y": score.peak[1],
         "area": score.area,
     }
+
+
+def _frame(record: Record) -> dict[str, Any]:
+    facts = record.inspection.frame if record.inspection else None
+    return {f"frame_{name}": None if facts is None else getattr(facts, name) for name in SERIES}
 
 
 def _times(record: Record) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from calibration.frames import Frames
 from calibration.recipe import Recipe
 from engines.bundle import Bundle
 from engines.detector import Anomaly, open_detector
@@ -230,3 +231,20 @@ def test_several_lines_look_at_parts_at_the_same_time_and_all_end_with_the_queue
     assert sorted((verdict.sequence, verdict.outcome) for verdict in link.verdicts) == [
         (number, Outcome.GOOD) for number in range(1, 7)
     ]
+
+
+def test_the_frame_is_measured_beside_the_score_where_the_recipe_knows_frames(
+    make: Make, link: FakeLink, clock: FakeClock
+) -> None:
+    frames = Frames(np.zeros((96, 96), np.float32), np.zeros((1, 4)))
+    recipe = dataclasses.replace(make.recipe(), frames=frames)
+    bright = dataclasses.replace(make.frame(1), image=np.full((8, 8, 3), 200, np.uint8))
+    lost = CameraFault("camera", 2, bright.captured_ns, bright.captured_us, Reason.GRAB_FAILED, "nothing came")
+    run([make.part(1, bright), make.part(2, lost)], FakeDetector(), link, clock, recipe)
+    seen = [inspection.frame for _, inspection, _ in link.sent if inspection]
+    assert seen[0] is not None
+    assert seen[0].brightness == 200
+    assert seen[1] is None
+    run([make.part(3, bright)], FakeDetector(), link, clock, make.recipe())
+    assert link.sent[-1][1] is not None
+    assert link.sent[-1][1].frame is None

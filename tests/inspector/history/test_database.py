@@ -80,6 +80,29 @@ def test_a_missing_history_cannot_be_read_and_is_not_created(path: Path) -> None
     assert not path.exists()
 
 
+def test_a_history_that_the_line_has_not_brought_up_yet_says_so_to_a_reader(path: Path) -> None:
+    open_for_writing(path).dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(HistoryError, match=r"schema 0001.*start the line once"):
+        open_for_reading(path)
+
+
+def test_a_history_of_the_first_schema_is_brought_up_and_keeps_its_rows(path: Path) -> None:
+    engine = open_for_writing(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO sessions (boot, line, started_us) VALUES ('b', 'l', 1)")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+        for name in ("brightness", "focus", "x", "y"):
+            connection.exec_driver_sql(f"ALTER TABLE verdicts DROP COLUMN frame_{name}")
+    engine.dispose()
+    engine = open_for_writing(path)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.select(sessions.c.boot)) == "b"
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
 def test_a_history_of_a_newer_program_is_refused(path: Path) -> None:
     engine = open_for_writing(path)
     with engine.begin() as connection:
