@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from calibration.changes import read_changes
+from calibration.confirm import add_confirmed
 from calibration.recipe import Recipe, save_recipe
 from calibration.versions import Version, differences, facts, list_versions, read_named, roll_back, set_limits, summary
 from engines.errors import EngineError
@@ -22,6 +23,8 @@ from inspector.cli.common import (
     show,
     show_rows,
 )
+from inspector.cli.history import open_history
+from inspector.errors import ConfigError
 from inspector.products import Product, product
 
 app = typer.Typer(no_args_is_help=True, help="Recipes of a product: what they say, how they differ, going back.")
@@ -106,6 +109,31 @@ def recipe_set(
     recipes = _recipes(data_dir, name)
     made = set_limits(read_named(recipes, ""), review, reject, operator_name(operator), engineer, reason)
     _changed(name, save_recipe(recipes, made, f"set by hand: {reason}"), as_json)
+
+
+@app.command("confirm", epilog="Example: inspector recipe confirm gasket --first 1200 --last 1500 --engineer Moser")
+def recipe_confirm(
+    name: Name,
+    first: Annotated[int, typer.Option(help="First part of the stretch, by its number in the history.")],
+    last: Annotated[int, typer.Option(help="Last part of it.")],
+    engineer: Annotated[str, typer.Option(help="Who looked at every part of it. A name, not yet an identity.")],
+    bad: Annotated[list[int] | None, typer.Option(help="A part of it that is not good; may be repeated.")] = None,
+    data_dir: DataDir = PRODUCTION_DIR,
+    as_json: Json = False,
+) -> None:
+    """Add running parts to the calibration: a whole stretch, every part of it looked at, good but the bad ones."""
+    from inspector.confirmed import confirmed_parts
+    from inspector.history.queries import Filter, each_part
+
+    if not engineer.strip():
+        raise ConfigError("--engineer: give the name of who looked at the parts")
+    recipes = _recipes(data_dir, name)
+    recipe = read_named(recipes, "")
+    rows = each_part(open_history(data_dir), Filter(product=name))
+    parts = confirmed_parts(rows, recipe.bundle, first, last, bad or ())
+    made = add_confirmed(recipe, parts, engineer)
+    told = f"confirmed by {engineer}: parts {first} to {last}, {len(bad or ())} bad"
+    _changed(name, save_recipe(recipes, made, told), as_json)
 
 
 def _changed(name: str, recipe: Recipe, as_json: bool) -> None:

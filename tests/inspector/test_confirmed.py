@@ -1,0 +1,95 @@
+"""A stretch of the history that an engineer confirms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from calibration.errors import SampleError
+from calibration.recipe import Recipe, load_recipe, save_recipe
+from calibration.thresholds import find_thresholds
+from inspector.cli import main
+from inspector.confirmed import confirmed_parts
+from inspector.history.database import data_file, open_for_writing
+from inspector.history.writer import HistoryWriter, Session
+from inspector.inspection import Outcome
+
+if TYPE_CHECKING:
+    from tests.inspector.conftest import Make
+
+
+def row(sequence: int, score: float | None = 1.0, **more: Any) -> dict[str, Any]:
+    return {"sequence": sequence, "score": score, "reason": None, "bundle": "b", "boot": "boot1", **more}
+
+
+def test_a_stretch_is_taken_whole_but_for_its_bad_parts() -> None:
+    rows = [row(number, float(number)) for number in range(10)]
+    found = confirmed_parts(rows, "b", 3, 7, [5])
+    assert [(part.name, part.score) for part in found] == [
+        ("boot1/3", 3.0), ("boot1/4", 4.0), ("boot1/6", 6.0), ("boot1/7", 7.0)
+    ]  # fmt: skip
+
+
+def test_a_part_that_was_not_found_counts_and_one_that_nobody_looked_at_does_not() -> None:
+    rows = [row(1, None, reason="part_not_found"), row(2, None, reason="overload", bundle=None)]
+    assert [(part.name, part.score) for part in confirmed_parts(rows, "b", 1, 2, [])] == [("boot1/1", math.inf)]
+
+
+def test_parts_of_another_bundle_and_bad_parts_elsewhere_are_refused() -> None:
+    with pytest.raises(SampleError, match="part 2 was judged with another bundle"):
+        confirmed_parts([row(1), row(2, bundle="other")], "b", 1, 2, [])
+    with pytest.raises(SampleError, match="bad part 9 lies outside 1 to 2"):
+        confirmed_parts([row(1)], "b", 1, 2, [9])
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path, make: Make, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`inspector recipe` on a provisional recipe and forty judged parts."""
+    prints = tuple(f"{number:064x}" for number in range(30))
+    scores = tuple(float(number) for number in range(30))
+    thresholds, evidence = find_thresholds(scores, prints, 0.05, 0.95, method="provisional")
+    recipe = dataclasses.replace(
+        tiny_recipe, thresholds=thresholds, evidence=evidence, calibrate=prints, scores=scores, groups=prints
+    )
+    folder = tmp_path / "products" / "ring" / "recipes"
+    folder.mkdir(parents=True)
+    saved = save_recipe(folder, recipe)
+    engine = open_for_writing(data_file(tmp_path))
+    writer = HistoryWriter(engine, Session("boot1", "line1", 1, "ring", "camera", "onnxruntime", "0.1.0"), saved)
+    writer.write([make.record(number, Outcome.GOOD, value=number / 10) for number in range(1, 41)])
+    engine.dispose()
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        told = ["inspector", "recipe", *map(str, arguments), "--data-dir", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", told)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    return run
+
+
+def test_an_engineer_completes_a_provisional_recipe_and_it_is_on_record(
+    call: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, out, _ = call(
+        "confirm", "ring", "--first", 1, "--last", 40, "--bad", 7, "--bad", 8, "--engineer", "Berta", "--json"
+    )
+    assert code == 0
+    assert json.loads(out)["sentence"].startswith("68 parts: at most 4.4% false rejects")
+    recipe = load_recipe(tmp_path / "products" / "ring" / "recipes")
+    assert (recipe.evidence.method, recipe.evidence.reaches_asked, recipe.evidence.operator) == ("order", True, "Berta")
+    _, out, _ = call("log", "ring", "--json")
+    assert json.loads(out)[-1]["reason"] == "confirmed by Berta: parts 1 to 40, 2 bad"
+    code, _, err = call("confirm", "ring", "--first", 1, "--last", 40, "--engineer", " ")
+    assert code == 1
+    assert "--engineer" in err
