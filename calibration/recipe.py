@@ -130,7 +130,7 @@ def save_recipe(parent: Path, recipe: Recipe, reason: str = "calibrated") -> Rec
     return replace(recipe, checksum=checksum)
 
 
-def activate(parent: Path, version: str, checksum: str, operator: str, reason: str) -> None:
+def activate(parent: Path, version: str, checksum: str = "", operator: str = "", reason: str = "") -> None:
     """Make a saved version the active one, atomically; who did it and why is noted first, for ever."""
     note(parent, Change.now(version, checksum, operator, reason))
     draft = parent / f".{ACTIVE}"

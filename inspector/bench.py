@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import tomlkit
 
+from calibration.evidence import Evidence
 from calibration.recipe import Recipe
-from calibration.thresholds import Evidence, Thresholds
+from calibration.thresholds import Thresholds
 from engines.bundle import Bundle, load_bundle, newest_bundle
 from engines.errors import TrainingError
 from engines.image import Image, list_images, read_image

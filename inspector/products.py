@@ -114,7 +114,10 @@ def _is_on(recipe: Recipe, engine: str) -> bool:
 
 
 def _promise(recipe: Recipe) -> tuple[object, ...]:
-    return recipe.bundle, frozenset(recipe.calibrate), recipe.evidence.asked, recipe.evidence.confidence
+    evidence = recipe.evidence
+    hand = recipe.checksum if recipe.by_hand else ""  # limits set by hand are on one engine's scores: no other has them
+    asked = evidence.asked, evidence.confidence, evidence.unit, evidence.method
+    return recipe.bundle, frozenset(recipe.calibrate), *asked, hand
 
 
 def _readable(version: Path) -> Recipe | None:

@@ -153,21 +153,23 @@ def calibrate_on(
     return made
 
 
-def activate_certified(product: Product, bundle: Bundle, recipe: Recipe, samples: Sequence[Sample]) -> Recipe:
+def activate_certified(
+    product: Product, bundle: Bundle, recipe: Recipe, samples: Sequence[Sample] = (), reason: str = "calibrated"
+) -> Recipe:
     """Make a recipe the active one, unless its engine does not judge as the reference does.
 
     Raises:
         CertificateError: it does not, or nobody can tell; the recipe that was active stays.
     """
     if recipe.engine == REFERENCE:
-        return save_recipe(product.recipes, recipe)
+        return save_recipe(product.recipes, recipe, reason)
     certificate = make_certificate(product, recipe, bundle, [sample.path for sample in samples])
     if certificate.refusals:
         raise CertificateError(
             f"{recipe.engine} does not judge {product.name} as {certificate.reference} does: "
             f"{'; '.join(certificate.refusals)}. Nothing was changed; calibrate with --engine {REFERENCE}"
         )
-    saved = save_recipe(product.recipes, recipe)
+    saved = save_recipe(product.recipes, recipe, reason)
     save_certificate(product, msgspec.structs.replace(certificate, recipe=saved.checksum))
     return saved
 

@@ -10,7 +10,7 @@ import typer
 
 from calibration.changes import read_changes
 from calibration.confirm import add_confirmed
-from calibration.recipe import Recipe, save_recipe
+from calibration.recipe import Recipe
 from calibration.versions import Version, differences, facts, list_versions, read_named, roll_back, set_limits, summary
 from engines.errors import EngineError
 from inspector.cli.common import (
@@ -106,9 +106,12 @@ def recipe_set(
     as_json: Json = False,
 ) -> None:
     """Set the limits by hand, as a new version. A running line takes it at its next start."""
-    recipes = _recipes(data_dir, name)
-    made = set_limits(read_named(recipes, ""), review, reject, operator_name(operator), engineer, reason)
-    _changed(name, save_recipe(recipes, made, f"set by hand: {reason}"), as_json)
+    from inspector.teaching import activate_certified
+
+    entry = product(data_dir, name)
+    active, bundle = entry.active()
+    made = set_limits(active, review, reject, operator_name(operator), engineer, reason)
+    _changed(name, activate_certified(entry, bundle, made, reason=f"set by hand: {reason}"), as_json)
 
 
 @app.command("confirm", epilog="Example: inspector recipe confirm gasket --first 1200 --last 1500 --engineer Moser")
@@ -124,16 +127,17 @@ def recipe_confirm(
     """Add running parts to the calibration: a whole stretch, every part of it looked at, good but the bad ones."""
     from inspector.confirmed import confirmed_parts
     from inspector.history.queries import Filter, each_part
+    from inspector.teaching import activate_certified
 
     if not engineer.strip():
         raise ConfigError("--engineer: give the name of who looked at the parts")
-    recipes = _recipes(data_dir, name)
-    recipe = read_named(recipes, "")
+    entry = product(data_dir, name)
+    recipe, bundle = entry.active()
     rows = each_part(open_history(data_dir), Filter(product=name))
     parts = confirmed_parts(rows, recipe.bundle, first, last, bad or ())
     made = add_confirmed(recipe, parts, engineer)
     told = f"confirmed by {engineer}: parts {first} to {last}, {len(bad or ())} bad"
-    _changed(name, save_recipe(recipes, made, told), as_json)
+    _changed(name, activate_certified(entry, bundle, made, reason=told), as_json)
 
 
 def _changed(name: str, recipe: Recipe, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import cv2
 import pytest
 from rich.console import Console
 
+from calibration.calibrate import Contract
 from calibration.recipe import Recipe, load_recipe, save_recipe
 from calibration.samples import list_samples
 from engines.bundle import Bundle, save_bundle
@@ -45,7 +46,7 @@ def ring(tmp_path: Path, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Product:
 
 
 def calibrate(ring: Product, folder: Path, engine: str = OPENVINO) -> Recipe:
-    return calibrate_on(ring, list_samples(folder), engine, 0.2, 0.95, False, Console(file=io.StringIO())).recipe
+    return calibrate_on(ring, list_samples(folder), engine, Contract(0.2), Console(file=io.StringIO())).recipe
 
 
 def test_calibrating_on_another_engine_certifies_it(ring: Product, tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def test_calibrate_writes_its_report(
     for number in range(12):
         cv2.imwrite(str(good / f"{number:02d}.png"), draw_part(13, number, False, 64))
     page = tmp_path / "out.html"
-    arguments = ["calibrate", "ring", "--good", good, "--data-dir", tmp_path, "--report", page, "--operator", "anna"]
+    arguments = ["calibrate", "ring", "--good", good, "--data-dir", tmp_path, "--report", page, "--operator", "anna",
+                 "--engine", "onnxruntime"]  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -15,6 +15,7 @@ import pytest
 from calibration.errors import SampleError
 from calibration.recipe import Recipe, load_recipe, save_recipe
 from calibration.thresholds import find_thresholds
+from engines.bundle import Bundle, save_bundle
 from inspector.cli import main
 from inspector.confirmed import confirmed_parts
 from inspector.history.database import data_file, open_for_writing
@@ -51,7 +52,12 @@ def test_parts_of_another_bundle_and_bad_parts_elsewhere_are_refused() -> None:
 
 @pytest.fixture
 def call(
-    tmp_path: Path, make: Make, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    make: Make,
+    tiny_bundle: Bundle,
+    tiny_recipe: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> Callable[..., tuple[int, str, str]]:
     """`inspector recipe` on a provisional recipe and forty judged parts."""
     prints = tuple(f"{number:064x}" for number in range(30))
@@ -60,8 +66,10 @@ def call(
     recipe = dataclasses.replace(
         tiny_recipe, thresholds=thresholds, evidence=evidence, calibrate=prints, scores=scores, groups=prints
     )
-    folder = tmp_path / "products" / "ring" / "recipes"
-    folder.mkdir(parents=True)
+    home = tmp_path / "products" / "ring"
+    save_bundle(home / "bundles", tiny_bundle.manifest, tiny_bundle.model, tiny_bundle.scoring)
+    folder = home / "recipes"
+    folder.mkdir()
     saved = save_recipe(folder, recipe)
     engine = open_for_writing(data_file(tmp_path))
     writer = HistoryWriter(engine, Session("boot1", "line1", 1, "ring", "camera", "onnxruntime", "0.1.0"), saved)

@@ -13,6 +13,7 @@ import pytest
 from calibration.errors import RecipeError
 from calibration.recipe import Recipe, activate, save_recipe
 from calibration.thresholds import Thresholds
+from calibration.versions import set_limits
 from engines.bundle import Bundle, save_bundle
 from engines.errors import CertificateError, RuntimeUnavailable
 from engines.runtimes.base import ENGINES
@@ -134,6 +135,13 @@ def test_a_recipe_with_another_promise_is_no_substitute(
     save_recipe(ring.recipes, dataclasses.replace(tiny_recipe, engine=OPENVINO, **other))
     save_recipe(ring.recipes, tiny_recipe)
     with pytest.raises(RecipeError, match=f"no threshold for engine {OPENVINO}, it was calibrated on onnxruntime"):
+        ring.recipe_on(OPENVINO)
+
+
+def test_no_other_engine_stands_in_for_limits_that_were_set_by_hand(ring: Product, tiny_recipe: Recipe) -> None:
+    limit = tiny_recipe.thresholds.review
+    save_recipe(ring.recipes, set_limits(tiny_recipe, limit, None, "anna", "", "a reason"))
+    with pytest.raises(RecipeError, match="no threshold for engine"):
         ring.recipe_on(OPENVINO)
 
 
