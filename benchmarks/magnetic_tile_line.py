@@ -28,7 +28,7 @@ from inspector.demo import belt_rate, emulated_camera, hold_against_truth, run_p
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, each_part
 from inspector.products import product
-from inspector.teaching import calibrate_on, teach_samples
+from inspector.teaching import calibrate_on, teach_samples, training_config
 
 PRODUCT = "magnetic_tile"
 ASKED, CONFIDENCE = 0.08, 0.95  # by tile: some forty independent parts support no less
@@ -60,7 +60,7 @@ def teach(pictures: list[Labelled], folder: Path, steps: int, seed: int, console
     samples = [Sample(entry.path, entry.part) for entry in pictures if entry.split == "train"]
     roles = split_roles(samples)
     taught = product(folder, PRODUCT)
-    teach_samples(taught, roles["fit"], roles["select"], "efficientnet_lite0", None, steps, seed, True, console)
+    teach_samples(taught, roles["fit"], roles["select"], training_config(steps=steps, seed=seed), True, console)
     made = calibrate_on(taught, roles["calibrate"], "", Contract(ASKED, CONFIDENCE), console)
     console.print(made.recipe.evidence.sentence())
     return made.recipe.evidence.bound

@@ -25,7 +25,7 @@ from inspector.demo import belt_rate, emulated_camera, hold_against_truth, run_p
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, each_part
 from inspector.products import product
-from inspector.teaching import calibrate_on, teach_samples
+from inspector.teaching import calibrate_on, teach_samples, training_config
 
 PRODUCT = "overhead"
 PICTURES = 64
@@ -52,7 +52,7 @@ def measure(folder: Path, parts: int, engine: str, console: Console) -> dict[str
     camera = emulated_camera(folder / "belt", (draw_part(1, number, defective=False) for number in range(PICTURES)))
     samples = [Sample(path, path.stem) for path in sorted((folder / "belt").iterdir())]
     taught = product(folder, PRODUCT)
-    teach_samples(taught, samples[:16], samples[16:24], "efficientnet_lite0", None, 2, 0, False, console)
+    teach_samples(taught, samples[:16], samples[16:24], training_config(steps=2), False, console)
     calibrate_on(taught, samples[24:], engine, Contract(0.1), console)
     rate = belt_rate(taught)
     run_processes(write_config(folder, PRODUCT, camera, parts, rate), folder, parts, console)

@@ -36,7 +36,7 @@ from inspector.errors import InspectorError, LineStopped
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, Row, count_recorded, each_part, summarise
 from inspector.products import Product, product
-from inspector.teaching import calibrate_on, teach_samples
+from inspector.teaching import calibrate_on, teach_samples, training_config
 
 Input = Literal["solar_cells", "synthetic"]
 
@@ -120,14 +120,12 @@ class Demo:
         self._folder.mkdir(parents=True, exist_ok=True)
         samples, belt = _solar_cells(self._folder) if self._source == "solar_cells" else _synthetic(self._folder)
         taught = product(self._folder, self._source)
-        steps = STEPS[self._source]
-        teach_samples(
-            taught, samples["fit"], samples["select"], "efficientnet_lite0", None, steps, SEED, False, self._console
-        )
+        config = training_config(steps=STEPS[self._source], seed=SEED)
+        teach_samples(taught, samples["fit"], samples["select"], config, False, self._console)
         made = calibrate_on(taught, samples["calibrate"], "", Contract(ASKED, CONFIDENCE), self._console)
         self._console.print(f"calibrated: {made.recipe.evidence.sentence()}")
-        config = write_config(self._folder, self._source, belt.camera, len(belt.defective), belt_rate(taught))
-        run_processes(config, self._folder, len(belt.defective), self._console)
+        site = write_config(self._folder, self._source, belt.camera, len(belt.defective), belt_rate(taught))
+        run_processes(site, self._folder, len(belt.defective), self._console)
         return hold_against_truth(self._folder, belt.defective, made.recipe.evidence.bound)
 
 

@@ -38,20 +38,40 @@ from inspector.products import Product
 
 if TYPE_CHECKING:
     from engines.dskd.train import Progress as Step
+    from engines.dskd.train import TrainingConfig
+
+
+def training_config(
+    profile: str = "default",
+    teacher: str | None = None,
+    weights: Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> TrainingConfig:
+    """The settings of a profile, changed as asked.
+
+    Args:
+        teacher: in place of the profile's.
+        steps: exactly so many.
+        minutes: as many steps as fit; with neither, the default number in at most the default time.
+
+    Raises:
+        TrainingError: PyTorch is not installed, there is no such profile, or steps and minutes exclude each other.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise TrainingError("training needs PyTorch; pip install 'line-inspector[train]'")
+    from engines.dskd.profiles import find_profile
+    from engines.dskd.train import lasting
+
+    chosen = find_profile(profile)
+    changed = dataclasses.replace(chosen, teacher=teacher or chosen.teacher, weights=weights, device=device, seed=seed)
+    return lasting(changed, steps, minutes)
 
 
 def teach_product(
-    product: Product,
-    good: Path,
-    teacher: str,
-    weights: Path | None,
-    steps: int | None,
-    minutes: float | None,
-    device: str,
-    seed: int,
-    any_size: bool,
-    console: Console,
-    view: View = View(),
+    product: Product, good: Path, config: TrainingConfig, any_size: bool, console: Console, view: View = View()
 ) -> Bundle:
     """Train on the `fit` and `select` shares of a folder; the rest is left for calibration.
 
@@ -59,40 +79,25 @@ def teach_product(
         ImageError, PartNotFound, SampleError, TrainingError: see `teach`.
     """
     roles = split_roles(list_samples(good))
-    return teach_samples(
-        product, roles["fit"], roles["select"], teacher, weights, steps, seed, any_size, console, minutes, device, view
-    )
+    return teach_samples(product, roles["fit"], roles["select"], config, any_size, console, view)
 
 
 def teach_samples(
     product: Product,
     fit: list[Sample],
     select: list[Sample],
-    teacher: str,
-    weights: Path | None,
-    steps: int | None,
-    seed: int,
+    config: TrainingConfig,
     any_size: bool,
     console: Console,
-    minutes: float | None = None,
-    device: str = "auto",
     view: View = View(),
 ) -> Bundle:
     """Train on samples whose roles are settled already; a run that was killed goes on where it was.
 
-    Args:
-        steps: exactly so many.
-        minutes: as many steps as fit; with neither, the default number in at most the default time.
-
     Raises:
-        TrainingError: PyTorch is not installed, or training failed.
+        TrainingError: training failed.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise TrainingError("training needs PyTorch; pip install 'line-inspector[train]'")
     from engines.dskd.teach import teach
-    from engines.dskd.train import TrainingConfig, lasting
 
-    config = lasting(TrainingConfig(teacher=teacher, weights=weights, seed=seed, device=device), steps, minutes)
     with _progress(console, TextColumn("{task.fields[left]}")) as bar:
         task = bar.add_task(f"learning {len(fit)} good parts", total=None, left="")
 

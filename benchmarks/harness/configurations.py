@@ -1,10 +1,11 @@
-"""Our named configurations: the default, and those of the ablation table. One row of the table per entry."""
+"""Our named configurations: the profiles, and those of the ablation table. One row of the table per entry."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from engines.dskd.method import METHODS, LossWeights
+from engines.dskd.profiles import PROFILES
 from engines.dskd.train import TrainingConfig
 
 DEFAULT = "default"
@@ -17,7 +18,7 @@ def _with(**switches: object) -> TrainingConfig:
 
 
 CONFIGURATIONS: dict[str, TrainingConfig] = {
-    DEFAULT: TrainingConfig(),
+    **PROFILES,
     "plain": TrainingConfig(method=METHODS["plain"]),
     RD4AD: TrainingConfig(method=METHODS["rd4ad"]),
     "stfpm-like": TrainingConfig(method=METHODS["stfpm"]),
@@ -33,6 +34,8 @@ CONFIGURATIONS: dict[str, TrainingConfig] = {
     "strides 8 and 16": _with(levels=(8, 16)),
     "width 32": _with(width=32),
     "three quarters painted": _with(painted=0.75),
+    "no practice": _with(practice=0.0),
+    "twice the practice": _with(practice=2.0),
 }
 
 

@@ -36,7 +36,8 @@ def train(
     name: Annotated[str, typer.Argument(metavar="PRODUCT")],
     good: Good,
     data_dir: DataDir = PRODUCTION_DIR,
-    teacher: Annotated[str, typer.Option(help="Network to learn from; see `doctor`.")] = "efficientnet_lite0",
+    profile: Annotated[str, typer.Option(help="default, wide, large or resnet18: accuracy against time.")] = "default",
+    teacher: Annotated[str | None, typer.Option(help="Network to learn from, not the profile's; see `doctor`.")] = None,
     weights: Annotated[Path | None, typer.Option(help="Teacher's state dict; default: package or cache.")] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of 8 pictures; default: up to 1,000 in 7 minutes.")
@@ -69,15 +70,13 @@ def train(
     60 % of the parts train the network, 10 % choose stopping point and scoring; 30 % are left for `calibrate`, which
     may be given the same folder. A run that was killed goes on where it was.
     """
-    from inspector.teaching import teach_product
+    from inspector.teaching import teach_product, training_config
 
     one_of("--frame-size", frame_size, ("taught", "any"))
     console = Console(stderr=True)
     view = _view(region, fit, tiles, locate, locate_box)
-    made = teach_product(
-        product(data_dir, name), good, teacher, weights, steps, minutes, device, seed, frame_size == "any", console,
-        view,
-    )  # fmt: skip
+    config = training_config(profile, teacher, weights, steps, minutes, device, seed)
+    made = teach_product(product(data_dir, name), good, config, frame_size == "any", console, view)
     facts = {"product": name, "bundle": made.id, "fit": len(made.manifest.fit), "select": len(made.manifest.select),
              "training": made.manifest.training, "statistics": made.scoring.statistics,
              "input": msgspec.to_builtins(made.manifest.input), "cost": cost(made.manifest.input)}  # fmt: skip
