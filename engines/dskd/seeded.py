@@ -14,7 +14,7 @@ import torch
 
 from engines.bundle import FORMAT, Manifest, save_bundle
 from engines.dskd.backbones import teacher_spec
-from engines.dskd.export import export
+from engines.dskd.export import export_graphs
 from engines.dskd.network import Dskd
 from engines.dskd.teach import map_shapes
 from engines.dskd.train import TrainingConfig
@@ -37,8 +37,8 @@ def seeded_bundle(parent: Path, frame_size: tuple[int, int], config: TrainingCon
     network = Dskd(spec.build(config.method.levels), spec, config.method)
     side = config.size
     pictures = np.random.default_rng(config.seed).integers(0, 256, (PICTURES, side, side, 3), np.uint8)
-    model = export(network, pictures[:2])
-    runtime = open_runtime(REFERENCE, model)
+    graphs = export_graphs(network, pictures[:2])
+    runtime = open_runtime(REFERENCE, graphs.fp32)
     scoring = learn_scoring([runtime.infer(picture) for picture in pictures], "level")
     runtime.close()
     seen = InputSpec(side, side, frame_size)
@@ -49,14 +49,14 @@ def seeded_bundle(parent: Path, frame_size: tuple[int, int], config: TrainingCon
         teacher=config.teacher,
         weights_licence="none: random numbers",
         input=seen,
-        levels=map_shapes(model, pictures[0], seen),
+        levels=map_shapes(graphs.fp32, pictures[0], seen),
         fit=[],
         select=[],
         training={"steps": 0, "seed": config.seed},
         versions={"python": platform.python_version(), "torch": str(torch.__version__), "numpy": np.__version__},
         files={},
     )
-    return save_bundle(parent, manifest, model, scoring)
+    return save_bundle(parent, manifest, graphs.fp32, scoring, fp16=graphs.fp16)
 
 
 def main() -> None:
