@@ -2,7 +2,7 @@
 
 FP16 are the convolutions and what only passes their results on; FP32 are the picture's normalisation, the teacher's
 standardisation, differences, means and the head's softplus, where small numbers come of large ones, and the depthwise
-convolutions (DECISIONS).
+convolutions (DECISIONS 51).
 
     picture uint8 -> FP32 -> | Cast FP16 -> teacher, students -> Cast FP32 | -> distances, head -> maps FP32
 """

@@ -4,7 +4,7 @@ The students answer "is this how good parts look here?" position by position, an
 look good to both: the weakness that DSKD's authors name. The head sees a position within its surroundings, top-down
 from the coarsest level to the finest (Lin et al., "Feature Pyramid Networks", arXiv 1612.03144). Segmentation learnt
 from painted defects is DeSTSeg's (Zhang et al., arXiv 2211.11317); unlike there, it does not see the students: two
-witnesses who have not spoken with each other (DECISIONS).
+witnesses who have not spoken with each other (DECISIONS 21).
 """
 
 from __future__ import annotations
