@@ -40,7 +40,7 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Baseline:
     """How far a whole picture may stand above or below the rest and still be as good parts are.
 
     The teacher and the students disagree a little more all over a part whose surface or exposure is new to them. The
@@ -68,7 +68,7 @@ class Scoring:
         ignore: (h, w) of the fused grid, True where the map does not count; None: everything counts.
         zones: by name, (h, w) of the fused grid, True inside; each gets a score of its own.
         weights: per level, > 0: how much its standardised map counts in the sum; empty: all alike.
-        ground: what is taken off the discrepancies; None: nothing.
+        baseline: what is taken off the discrepancies; None: nothing.
         layout: makes Gaussian and top share those of one tile, and positions those of the region.
     """
 
@@ -80,7 +80,7 @@ class Scoring:
     zones: dict[str, Mask] = field(default_factory=dict)
     layout: Layout = Layout()
     weights: tuple[float, ...] = ()
-    ground: Ground | None = None
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +101,19 @@ class Score:
 
 
 def fuse(maps: Sequence[Map], scoring: Scoring) -> Map:
-    """Standardise, enlarge, smooth, add up, take off the ground: per level (h_l, w_l) -> (h, w) of the finest.
+    """Standardise, enlarge, smooth, add up, take off the baseline: per level (h_l, w_l) -> (h, w) of the finest.
 
     Raises:
         EngineError: the maps' number or shapes are not those the scoring was made for.
     """
     if len(maps) != len(scoring.means):
         raise EngineError(f"{len(maps)} maps but statistics of {len(scoring.means)} levels; recipe of another bundle?")
-    ground = scoring.ground
-    if ground is None:
+    baseline = scoring.baseline
+    if baseline is None:
         return _sum(maps, scoring, slice(None))
-    fused = _sum(maps, scoring, slice(ground.maps))
-    fused -= np.float32(np.clip(_median(fused, scoring.ignore), ground.low, ground.high))
-    return fused + _sum(maps, scoring, slice(ground.maps, None)) if ground.maps < len(maps) else fused
+    fused = _sum(maps, scoring, slice(baseline.maps))
+    fused -= np.float32(np.clip(_median(fused, scoring.ignore), baseline.low, baseline.high))
+    return fused + _sum(maps, scoring, slice(baseline.maps, None)) if baseline.maps < len(maps) else fused
 
 
 def _sum(maps: Sequence[Map], scoring: Scoring, chosen: slice) -> Map:
@@ -198,7 +198,7 @@ def learn_scoring(
     means, stds = tuple(m for m, _ in moments), tuple(s for _, s in moments)
     scoring = Scoring(statistics, means, stds, float("inf"), ignore, layout=layout, weights=weights)
     medians = [_median(_sum(picture, scoring, slice(known)), ignore) for picture in maps]
-    scoring = replace(scoring, ground=Ground(min(medians), max(medians), known))
+    scoring = replace(scoring, baseline=Baseline(min(medians), max(medians), known))
     fused = np.stack([fuse(picture, scoring) for picture in maps])
     counted = fused if ignore is None else fused[:, ~ignore]
     return replace(scoring, pixel_limit=float(np.quantile(counted, PIXEL_QUANTILE)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.scoring import Ground, Layout, Scoring
+from engines.scoring import Baseline, Layout, Scoring
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -31,8 +31,10 @@ def scoring_arrays(scoring: Scoring) -> Arrays:
         arrays["layout"] = np.asarray((*scoring.layout.tile, *scoring.layout.content))
     if scoring.weights:
         arrays["weights"] = np.asarray(scoring.weights, np.float64)
-    if scoring.ground is not None:
-        arrays["ground"] = np.asarray((scoring.ground.low, scoring.ground.high, scoring.ground.maps), np.float64)
+    if scoring.baseline is not None:
+        arrays["baseline"] = np.asarray(
+            (scoring.baseline.low, scoring.baseline.high, scoring.baseline.maps), np.float64
+        )
     return arrays
 
 
@@ -54,7 +56,7 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
             zones={key[5:]: np.asarray(zone, np.bool_) for key, zone in arrays.items() if key.startswith("zone:")},
             layout=_layout(arrays["layout"]) if "layout" in arrays else Layout(),
             weights=tuple(float(weight) for weight in np.asarray(arrays.get("weights", ()), np.float64)),
-            ground=_ground(arrays["ground"], len(levels)) if "ground" in arrays else None,
+            baseline=_baseline(arrays["baseline"], len(levels)) if "baseline" in arrays else None,
         )
     except (KeyError, ValueError, TypeError) as error:
         raise EngineError(f"scoring arrays are damaged ({error!r}); calibrate the product again") from error
@@ -77,11 +79,11 @@ def _layout(array: NDArray[np.generic]) -> Layout:
     return Layout((down, across), (x, y, width, height))
 
 
-def _ground(array: NDArray[np.generic], levels: int) -> Ground:
+def _baseline(array: NDArray[np.generic], levels: int) -> Baseline:
     low, high, maps = (float(value) for value in np.asarray(array, np.float64))
     if not (-np.inf < low <= high < np.inf and maps in range(1, levels + 1)):
-        raise ValueError(f"ground {array} of {levels} levels is no range")
-    return Ground(low, high, int(maps))
+        raise ValueError(f"baseline {array} of {levels} levels is no range")
+    return Baseline(low, high, int(maps))
 
 
 def pack_arrays(arrays: Arrays) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 
 from engines.errors import EngineError
 from engines.scoring import (
-    Ground,
+    Baseline,
     Layout,
     Map,
     Scoring,
@@ -196,44 +196,44 @@ def test_what_lies_in_the_padding_neither_counts_nor_teaches(statistics: Statist
 def test_what_lies_over_the_whole_part_is_taken_off_as_far_as_good_parts_had_it(seed: int, lift: float) -> None:
     maps = maps_of(np.random.default_rng(seed))
     lifted = tuple(level + np.float32(lift) for level in maps)
-    grounded = plain(ground=Ground(-1e9, 1e9, 3))
-    np.testing.assert_allclose(fuse(lifted, grounded), fuse(maps, grounded), atol=1e-4)
+    levelled = plain(baseline=Baseline(-1e9, 1e9, 3))
+    np.testing.assert_allclose(fuse(lifted, levelled), fuse(maps, levelled), atol=1e-4)
 
 
 def test_beyond_that_it_counts_in_full() -> None:
     maps = maps_of(np.random.default_rng(0))
     usual = float(np.median(fuse(maps, plain())))
-    grounded = plain(ground=Ground(usual - 0.5, usual + 0.5, 3))
+    levelled = plain(baseline=Baseline(usual - 0.5, usual + 0.5, 3))
     for lift in (2.0, -2.0):  # of each of three maps
         lifted = tuple(level + np.float32(lift) for level in maps)
         expected = fuse(maps, plain()) + 3 * lift - (usual + math.copysign(0.5, lift))
-        np.testing.assert_allclose(fuse(lifted, grounded), expected, atol=1e-3)
+        np.testing.assert_allclose(fuse(lifted, levelled), expected, atol=1e-3)
 
 
-def test_the_ground_is_of_the_discrepancies_alone_and_of_what_counts() -> None:
+def test_the_baseline_is_of_the_discrepancies_alone_and_of_what_counts() -> None:
     maps = maps_of(np.random.default_rng(0))
     ignore = np.zeros((32, 32), bool)
     ignore[:, :20] = True
-    grounded = plain(ignore=ignore, ground=Ground(-1e9, 1e9, 2))
+    levelled = plain(ignore=ignore, baseline=Baseline(-1e9, 1e9, 2))
     head = fuse(maps, plain()) - fuse((*maps[:2], np.zeros_like(maps[2])), plain())
     below = fuse((*maps[:2], np.zeros_like(maps[2])), plain())
-    np.testing.assert_allclose(fuse(maps, grounded), below - np.median(below[~ignore]) + head, atol=1e-4)
+    np.testing.assert_allclose(fuse(maps, levelled), below - np.median(below[~ignore]) + head, atol=1e-4)
 
 
-def test_the_ground_is_learnt_as_the_range_of_the_parts_medians() -> None:
+def test_the_baseline_is_learnt_as_the_range_of_the_parts_medians() -> None:
     rng = np.random.default_rng(0)
     parts = [tuple(level + np.float32(lift) for level in maps_of(rng)) for lift in (-1.0, 0.0, 2.0)]
     scoring = learn_scoring(parts, "level", discrepancies=2)
-    assert scoring.ground is not None
-    assert scoring.ground.maps == 2
+    assert scoring.baseline is not None
+    assert scoring.baseline.maps == 2
     without = [fuse(part[:2], learn_scoring([p[:2] for p in parts], "level")) for part in parts]
     medians = [float(np.median(fused)) for fused in without]
     np.testing.assert_allclose(medians, 0, atol=1e-4)  # each lies within the range, and is taken off whole
-    assert scoring.ground.high - scoring.ground.low > 3
+    assert scoring.baseline.high - scoring.baseline.low > 3
 
 
 @pytest.mark.parametrize("statistics", ["level", "position"])
-def test_a_map_that_is_not_finite_makes_no_score_with_a_ground_either(statistics: Statistics) -> None:
+def test_a_map_that_is_not_finite_makes_no_score_with_a_baseline_either(statistics: Statistics) -> None:
     rng = np.random.default_rng(0)
     scoring = learn_scoring([maps_of(rng) for _ in range(3)], statistics)
     broken = maps_of(rng)

@@ -34,8 +34,8 @@ def test_a_scoring_comes_back_as_it_was() -> None:
     assert after.pixel_limit == before.pixel_limit
     assert after.layout == before.layout
     assert after.weights == before.weights
-    assert before.ground is not None
-    assert after.ground == before.ground
+    assert before.baseline is not None
+    assert after.baseline == before.baseline
     np.testing.assert_array_equal(after.ignore, before.ignore)
     np.testing.assert_array_equal(after.zones["rim"], before.zones["rim"])
     for ours, theirs in zip((*before.means, *before.stds), (*after.means, *after.stds)):
@@ -43,11 +43,11 @@ def test_a_scoring_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "ground", [(2, 1, 2), (0, np.inf, 2), (np.nan, 1, 2), (0, 1, 0), (0, 1, 3), (0, 1, 1.5), (0, 1)]
+    "baseline", [(2, 1, 2), (0, np.inf, 2), (np.nan, 1, 2), (0, 1, 0), (0, 1, 3), (0, 1, 1.5), (0, 1)]
 )
-def test_a_ground_that_is_no_range_is_refused(ground: tuple[float, ...]) -> None:
+def test_a_baseline_that_is_no_range_is_refused(baseline: tuple[float, ...]) -> None:
     with pytest.raises(EngineError, match="damaged"):
-        arrays_scoring({**scoring_arrays(example()), "ground": np.asarray(ground, np.float64)})
+        arrays_scoring({**scoring_arrays(example()), "baseline": np.asarray(baseline, np.float64)})
 
 
 @given(st.binary(max_size=300))
