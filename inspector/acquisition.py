@@ -1,37 +1,26 @@
-"""Acquisition: the thread that turns what the camera gives into numbered parts, opens their windows and queues them.
+"""Acquisition: the thread that turns what one camera gives into numbered parts with open windows, waiting in its lane.
 
-The queue carries parts and, at the very end, None. A part that finds the queue full is an ERROR `overload` at once:
-it never waits for a place, and it is never dropped without a verdict.
+A part that finds the lane full is an ERROR `overload` at once: it never waits for a place, and it is never dropped
+without a verdict. At the very end the lane is told so.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
 
 import structlog
 
+from inspector.admission import Admission, Link
 from inspector.cameras.base import Camera, EndOfParts
 from inspector.errors import CameraError, InspectorError
-from inspector.inspection import Band, Capture, Inspection, Outcome, Part, Reason, Verdict
-from inspector.sequence import SequenceFile
+from inspector.inspection import Band, Capture, Outcome, Reason, Verdict
+from inspector.waiting import Lane
 
 GRAB_S = 0.2  # how long one round waits for a part
 BACK_OFF_S = (0.5, 1.0, 2.0, 5.0)  # between attempts to reopen a lost camera
 
 log = structlog.get_logger("acquisition")
-
-
-class Link(Protocol):
-    """Where parts are opened and verdicts go: `RejectLink`, or a test's."""
-
-    def open_part(self, part: Part) -> None:
-        """A part was numbered: its window runs from now on."""
-
-    def send(self, part: Part, inspection: Inspection | None, verdict: Verdict) -> None:
-        """A part was judged."""
 
 
 class Acquisition:
@@ -40,10 +29,10 @@ class Acquisition:
     def __init__(
         self,
         camera: Camera,
-        numbers: SequenceFile,
+        lane: Lane,
+        admission: Admission,
         link: Link,
         window_ms: float,
-        capacity: int,
         stop_after: int,
         on_fault: Callable[[str], None],
         beat: Callable[[], None],
@@ -52,21 +41,18 @@ class Acquisition:
         """
         Args:
             window_ms: from the picture to the part's deadline.
-            capacity: parts that may wait for inference.
-            stop_after: end after so many parts; 0: never.
+            stop_after: end after so many parts of this camera; 0: never.
             on_fault: the line must stop.
             beat: called at every round.
             on_end: called when the thread ends.
         """
-        self.parts: queue.Queue[Part | None] = queue.Queue(capacity + 1)  # the last place is for the end marker
-        self._capacity = capacity
-        self._camera, self._numbers, self._link = camera, numbers, link
+        self._camera, self._lane, self._admission, self._link = camera, lane, admission, link
         self._window_ns = round(window_ms * 1e6)
         self._stop_after = stop_after
         self._on_fault, self._beat, self._on_end = on_fault, beat, on_end
         self._count = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="acquisition", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"acquisition {camera.name}", daemon=True)
 
     def start(self) -> None:
         """Begin to grab; the camera must be open."""
@@ -99,7 +85,7 @@ class Acquisition:
             if fault:
                 self._on_fault(fault)
             # Also after an error: without it the line would wait for ever.
-            self.parts.put(None)
+            self._lane.end()
             self._on_end()
 
     def _is_done(self) -> bool:
@@ -117,14 +103,13 @@ class Acquisition:
 
     def _admit(self, capture: Capture) -> None:
         self._count += 1
-        part = Part(self._numbers.take(), capture, capture.captured_ns + self._window_ns)
-        self._link.open_part(part)
-        if self.parts.qsize() >= self._capacity:
-            detail = f"{self._capacity} parts wait for inference already; slow the belt or choose a faster engine"
-            log.warning("overload", sequence=part.sequence)
+        part = self._admission.admit(capture, self._window_ns)
+        if not self._lane.offer(part):
+            waiting = self._lane.capacity
+            detail = f"{waiting} parts wait for inference already; slow the belt or choose a faster engine"
+            log.warning("overload", sequence=part.sequence, camera=self._camera.name)
             self._link.send(part, None, Verdict(part.sequence, Outcome.ERROR, Band.CLEAR, Reason.OVERLOAD, detail))
-            return
-        self.parts.put_nowait(part)
+            self._admission.finish(part)
 
     def _reopen(self) -> None:
         """Until it works or the line stops. Parts that pass meanwhile have no GOOD, so the ejector takes them out."""

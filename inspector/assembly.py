@@ -12,23 +12,30 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from calibration.errors import CalibrationError
 from calibration.recipe import Recipe
-from engines.detector import Detector
+from engines.errors import EngineError
+from engines.runtimes.base import engine_name
 from inspector import __version__
 from inspector.acquisition import Acquisition
+from inspector.admission import Admission
 from inspector.cameras.base import make_camera
+from inspector.changeover import CHANGES, Changeover, product_to_start
 from inspector.clock import SystemClock
 from inspector.config import Config
+from inspector.control import Control
 from inspector.drivers import SimulatedDriver
 from inspector.ejector import Ejector
 from inspector.engine import open_engine
-from inspector.errors import ConfigError, LineStopped
+from inspector.errors import ConfigError, InspectorError, LineStopped
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
+from inspector.job import Job, make_job
 from inspector.journal import Journal
 from inspector.line import Line
 from inspector.products import product
@@ -36,6 +43,7 @@ from inspector.protocol import LineEnd
 from inspector.recorder import Recorder
 from inspector.reject import RejectLink
 from inspector.sequence import SequenceFile
+from inspector.waiting import Waiting
 from inspector.watchdog import Notifier, Pulses, watchdog_period_s
 
 # How long a loop may take for one round before the watchdog is no longer fed.
@@ -68,26 +76,31 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
     with ExitStack() as stack:
         stack.enter_context(_no_thread_dies_in_silence(stop_for))
         stack.enter_context(locked(config.line.data_dir))
-        recipe, detectors = open_engine(config, product(config.line.data_dir, config.line.product))
-        for detector in detectors:
-            stack.callback(detector.close)
-        engine = detectors[0].engine
+        job = _open_first(config)
+        stack.callback(job.close)
+        recipe, engine = job.recipe, engine_name(job.recipe.engine)
         pulses = Pulses(clock)
         books = open_books(config, recipe, engine, pulses, stop_for, stack)
         stack.callback(_finish, books, config, faults)
         if _wait_for_ejector(books.link, config.ejector.endpoint, stopping, notifier):
             books.catch_up()
-            acquisition = _open_camera(config, books, pulses, stop_for, stack)
-            workers = _make_workers(acquisition, detectors, recipe, books, pulses, stack)
-            acquisition.start()
+            admission = Admission(books.numbers, books.link, job)
+            changeover = _open_changeover(config, admission, stack)
+            waiting = Waiting(config.line.queue)
+            cameras = _open_cameras(config, waiting, admission, books, pulses, stop_for, stack)
+            workers = _make_workers(config.line.in_flight, waiting, admission, books, pulses, stack)
+            for camera in cameras:
+                camera.start()
             for worker in workers:
                 worker.start()
+            changeover.start(config.line.warm)
             notifier.ready(f"{recipe.product} on {engine}, part {books.numbers.upcoming}")
             log.info("ready", product=recipe.product, engine=engine, sequence=books.numbers.upcoming)
             supervise(workers, pulses, notifier, stopping, books.numbers.reserve_ahead)
             notifier.stopping()
             # The queue's end marker lets the line finish the parts it has; none is left without a verdict.
-            acquisition.stop()
+            for camera in cameras:
+                camera.stop()
     if faults:
         raise LineStopped(faults[0])
 
@@ -114,7 +127,8 @@ def open_books(
     clock, boot, data_dir = SystemClock(), uuid.uuid4().hex, config.line.data_dir
     database = open_for_writing(data_file(data_dir))
     stack.callback(database.dispose)
-    session = Session(boot, config.line.name, clock.utc_us(), recipe.product, config.camera.name, engine, __version__)
+    cameras = ", ".join(camera.name for camera in config.every_camera)[:64]
+    session = Session(boot, config.line.name, clock.utc_us(), recipe.product, cameras, engine, __version__)
     writer = HistoryWriter(database, session, recipe)
     numbers = SequenceFile(data_dir / "sequence")
     stack.callback(numbers.close)
@@ -136,40 +150,82 @@ def open_books(
     return Books(numbers, link, recorder)
 
 
-def _open_camera(
-    config: Config, books: Books, pulses: Pulses, stop_for: Callable[[str], None], stack: ExitStack
-) -> Acquisition:
-    """Open the camera and give it to its thread, not yet started."""
-    camera = make_camera(config.camera)
-    camera.open()
-    acquisition = Acquisition(
-        camera=camera,
-        numbers=books.numbers,
-        link=books.link,
-        window_ms=config.ejector.window_ms,
-        capacity=config.line.queue,
-        stop_after=config.line.stop_after,
-        on_fault=stop_for,
-        beat=pulses.register("acquisition", LIMIT_S["acquisition"]),
-        on_end=lambda: pulses.retire("acquisition"),
+def _open_first(config: Config) -> Job:
+    """The product that was in force last, or the site's."""
+    folder, configured = config.line.data_dir, config.line.product
+    name = product_to_start(folder, configured)
+    try:
+        return _open_job(config, name)
+    except (EngineError, CalibrationError, InspectorError) as error:
+        if name == configured:
+            raise
+        raise ConfigError(
+            f"{error}; {name} was put in force while the line ran. To start with {configured}, remove "
+            f"{folder / CHANGES}"
+        ) from error
+
+
+def _open_job(config: Config, name: str) -> Job:
+    return make_job(*open_engine(config, product(config.line.data_dir, name)))
+
+
+def _open_changeover(config: Config, admission: Admission, stack: ExitStack) -> Changeover:
+    """What changes the product, not yet started, and the socket that asks for it."""
+    data_dir = config.line.data_dir
+    changeover = Changeover(
+        admission=admission,
+        configured=config.line.product,
+        folder=data_dir,
+        open_product=lambda name: _open_job(config, name),
+        mark=lambda name: product(data_dir, name).mark(),
+        budget_mb=config.line.warm_mb,
     )
-    stack.callback(acquisition.close)
-    return acquisition
+    stack.callback(changeover.close)
+    control = Control(data_dir, changeover.answer)
+    control.start()
+    stack.callback(control.close)
+    return changeover
+
+
+def _open_cameras(
+    config: Config,
+    waiting: Waiting,
+    admission: Admission,
+    books: Books,
+    pulses: Pulses,
+    stop_for: Callable[[str], None],
+    stack: ExitStack,
+) -> list[Acquisition]:
+    """Open every camera and give each a thread and a lane, not yet started."""
+    opened = []
+    for section in config.every_camera:
+        camera, name = make_camera(section), f"acquisition {section.name}"
+        stack.callback(camera.close)
+        camera.open()
+        acquisition = Acquisition(
+            camera=camera,
+            lane=waiting.add_lane(),
+            admission=admission,
+            link=books.link,
+            window_ms=config.ejector.window_ms,
+            stop_after=config.line.stop_after,
+            on_fault=stop_for,
+            beat=pulses.register(name, LIMIT_S["acquisition"]),
+            on_end=partial(pulses.retire, name),
+        )
+        stack.callback(acquisition.close)
+        opened.append(acquisition)
+    return opened
 
 
 def _make_workers(
-    acquisition: Acquisition,
-    detectors: Sequence[Detector],
-    recipe: Recipe,
-    books: Books,
-    pulses: Pulses,
-    stack: ExitStack,
+    count: int, waiting: Waiting, admission: Admission, books: Books, pulses: Pulses, stack: ExitStack
 ) -> list[threading.Thread]:
-    """A thread per detector, not yet started; they take from one queue, so each part goes to the first that is free."""
+    """A thread per detector of a job, not yet started; each part goes to the first that is free."""
     workers = []
-    for name, detector in zip(inference_names(len(detectors)), detectors):
+    for place, name in enumerate(inference_names(count)):
         beat = pulses.register(name, LIMIT_S["inference"])
-        line = Line(acquisition.parts, detector, recipe, books.link, SystemClock(), beat)
+        line = Line(waiting, place, books.link, SystemClock(), beat, admission.finish)
         worker = threading.Thread(target=line.run, name=name, daemon=True)
         stack.callback(_join, worker)
         workers.append(worker)

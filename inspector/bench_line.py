@@ -12,14 +12,17 @@ from typing import NamedTuple
 from calibration.recipe import Recipe
 from engines.detector import Detector
 from engines.image import Image
-from inspector.acquisition import Acquisition, Link
+from inspector.acquisition import Acquisition
+from inspector.admission import Admission, Link
 from inspector.assembly import open_books
 from inspector.cameras.base import EndOfParts
 from inspector.clock import SystemClock
 from inspector.config import Config
 from inspector.errors import LineStopped
 from inspector.inspection import Frame, Inspection, Part, Verdict
+from inspector.job import make_job
 from inspector.line import Line
+from inspector.waiting import Waiting
 from inspector.watchdog import Pulses
 
 PLACES = 2  # per detector: one part is looked at, one waits. So inference never waits, and nothing overflows
@@ -139,12 +142,12 @@ class BenchLine:
         self._books.catch_up()
         self.link = BenchLink(self._books.link, self._on_sent)
         window_ms, fault = self._config.ejector.window_ms, self._faults.append
-        acquisition = Acquisition(
-            self.camera, self._books.numbers, self.link, window_ms, self.places, 0, fault, _no_beat
-        )
+        waiting = Waiting(self.places)
+        admission = Admission(self._books.numbers, self.link, make_job(self._recipe, self._detectors))
+        acquisition = Acquisition(self.camera, waiting.add_lane(), admission, self.link, window_ms, 0, fault, _no_beat)
         self._stack.callback(acquisition.close)
-        for detector in self._detectors:
-            line = Line(acquisition.parts, detector, self._recipe, self.link, clock, _no_beat)
+        for place in range(len(self._detectors)):
+            line = Line(waiting, place, self.link, clock, _no_beat, admission.finish)
             self._workers.append(threading.Thread(target=line.run, name="inference", daemon=True))
         acquisition.start()
         for worker in self._workers:

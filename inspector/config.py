@@ -92,7 +92,9 @@ class LineSection(Section):
     threads: int = Field(0, ge=0)
     in_flight: int = Field(1, ge=1, le=16)  # parts that are looked at at the same time, sharing the threads
     queue: int = Field(8, ge=1, le=1000)  # frames waiting for inference
-    stop_after: int = Field(0, ge=0)  # parts; 0: never
+    stop_after: int = Field(0, ge=0)  # parts of each camera; 0: never
+    warm: tuple[str, ...] = ()  # products opened beside the one in force, so that a change to them takes milliseconds
+    warm_mb: float = Field(150.0, ge=0)  # memory that products other than the one in force may take together
 
     @pydantic.field_validator("engines")
     @classmethod
@@ -117,7 +119,24 @@ class Config(Section):
 
     line: LineSection
     camera: CameraConfig
+    cameras: tuple[CameraConfig, ...] = ()  # more of them; all share product, engine and ejector
     ejector: EjectorSection = Field(default_factory=lambda: EjectorSection.model_validate({}))
+
+    @property
+    def every_camera(self) -> tuple[CameraConfig, ...]:
+        """`camera` and `cameras`."""
+        return (self.camera, *self.cameras)
+
+    @pydantic.field_validator("cameras")
+    @classmethod
+    def _told_apart(cls, cameras: tuple[CameraConfig, ...], info: pydantic.ValidationInfo) -> tuple[CameraConfig, ...]:
+        first = info.data.get("camera")
+        every = cameras if first is None else (first, *cameras)
+        if len({camera.name for camera in every}) < len(every):
+            raise ValueError("two cameras have one name; give each its own, the history tells them apart by it")
+        if len({camera.frame_size for camera in every}) > 1:
+            raise ValueError("cameras share one detector; give all the same frame_size")
+        return cameras
 
 
 def load_config(path: Path) -> Config:
@@ -143,7 +162,8 @@ def parse_config(document: dict[str, Any], origin: str) -> Config:
     """
     try:
         config = Config.model_validate(document)
-        check_product_name(config.line.product)
+        for name in (config.line.product, *config.line.warm):
+            check_product_name(name)
     except pydantic.ValidationError as error:
         complaints = "\n".join(f"  {_complaint(dict(item))}" for item in error.errors())
         raise ConfigError(f"{origin} can't be used:\n{complaints}") from error

@@ -143,15 +143,16 @@ def _engines() -> Iterator[Finding]:
 
 
 def _camera(config: Config) -> Iterator[Finding]:
-    camera = make_camera(config.camera)
-    try:
-        camera.open()
-    except InspectorError as error:
-        yield Finding("camera", "bad", str(error), "see there")
-    else:
-        yield Finding("camera", "ok", f"{config.camera.name} ({config.camera.kind}) opens")
-    finally:
-        camera.close()
+    for section in config.every_camera:
+        camera = make_camera(section)
+        try:
+            camera.open()
+        except InspectorError as error:
+            yield Finding("camera", "bad", f"{section.name}: {error}", "see there")
+        else:
+            yield Finding("camera", "ok", f"{section.name} ({section.kind}) opens")
+        finally:
+            camera.close()
 
 
 def _ejector(config: Config) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ def open_engine(config: Config, product: Product) -> tuple[Recipe, list[Detector
         CertificateError, RuntimeUnavailable: the recipe's own engine can't be used.
     """
     active, bundle = product.active()
-    _check(config, active, bundle)
+    _check(config, product.name, active, bundle)
     if not config.line.engines:
         check_certified(product, active)
         return active, _open(config, bundle, active.engine)
@@ -62,8 +62,8 @@ def _open(config: Config, bundle: Bundle, engine: str) -> list[Detector]:
     return open_detectors(bundle, engine, config.line, config.camera.frame_size == "any")
 
 
-def _check(config: Config, recipe: Recipe, bundle: Bundle) -> None:
-    if recipe.product != config.line.product:
-        raise RecipeError(f"recipe of {recipe.product!r} in the folder of {config.line.product!r}; calibrate it again")
+def _check(config: Config, name: str, recipe: Recipe, bundle: Bundle) -> None:
+    if recipe.product != name:
+        raise RecipeError(f"recipe of {recipe.product!r} in the folder of {name!r}; calibrate it again")
     if bundle.manifest.input.frame_size is None and config.camera.frame_size != "any":
         raise ConfigError(f'{recipe.product} was taught with pictures of mixed sizes; set camera.frame_size = "any"')

@@ -31,3 +31,7 @@ class SequenceError(InspectorError):
 
 class LineStopped(InspectorError):
     """The line can't go on without losing verdicts; parts are ejected until it is back."""
+
+
+class ControlError(InspectorError):
+    """No line answers at its control socket, or it refuses."""

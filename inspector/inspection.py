@@ -6,12 +6,13 @@ from the camera         numbered  looked at      judged     settled with the eje
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from calibration.frames import FrameFacts
 from engines.image import Image
 from engines.scoring import Score
+from inspector.job import Job
 
 
 class Outcome(str, Enum):
@@ -90,12 +91,14 @@ class Part:
         sequence: counts parts of this line for ever, across restarts.
         deadline_ns: monotonic; a GOOD not acknowledged by then is an ERROR.
         part_ref: serial number or DMC code, where the line is given one.
+        job: what was in force when the part was numbered; it and nothing else judges the part. None: not by a line.
     """
 
     sequence: int
     capture: Capture
     deadline_ns: int
     part_ref: str | None = None
+    job: Job | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calibration.errors import RecipeError
-from calibration.recipe import ACTIVE, Recipe, check_product_name, load_recipe, read_version
+from calibration.recipe import ACTIVE, Recipe, active_version, check_product_name, load_recipe, read_version
 from engines.bundle import Bundle, find_bundle, load_bundle, newest_bundle
 from engines.signature import Keys, read_keys
 
@@ -93,6 +93,15 @@ class Product:
             f"{self.name} has no threshold for engine {engine}, it was calibrated on {active.engine}: other scores, "
             f"another threshold. With the same pictures: inspector calibrate {self.name} --good DIR --engine {engine}"
         )
+
+    def mark(self) -> str:
+        """Changes whenever a recipe is made active; cheap, verifies nothing.
+
+        Raises:
+            RecipeError: the product was not calibrated.
+        """
+        version = active_version(self.recipes)
+        return f"{version} {(self.recipes / ACTIVE).stat().st_mtime_ns}"
 
     @property
     def is_calibrated(self) -> bool:

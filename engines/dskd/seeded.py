@@ -64,8 +64,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--frame", type=int, nargs=2, required=True, metavar=("WIDTH", "HEIGHT"))
+    parser.add_argument("--size", type=int, default=TrainingConfig().size, help="side of the network's input")
     given = parser.parse_args()
-    seeded_bundle(given.out, tuple(given.frame))
+    seeded_bundle(given.out, tuple(given.frame), TrainingConfig(size=given.size))
 
 
 if __name__ == "__main__":

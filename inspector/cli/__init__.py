@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from inspector.cli import box, build, bundle, drift, engine, evaluate, history, line, recipe, teach, what_if
+from inspector.cli import box, build, bundle, drift, engine, evaluate, history, line, product, recipe, teach, what_if
 from inspector.cli.common import ERRORS, fail
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ for group in (teach, evaluate, engine, build, line, box, what_if, drift):
     app.add_typer(group.app)
 app.add_typer(history.app, name="history")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(product.app, name="product")
 app.add_typer(recipe.app, name="recipe")
 
 

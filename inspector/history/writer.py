@@ -37,6 +37,9 @@ class HistoryWriter:
     def __init__(self, engine: sa.Engine, session: Session, recipe: Recipe) -> None:
         """Register session and recipe.
 
+        Args:
+            recipe: in force at the start; that of parts which know no job.
+
         Raises:
             HistoryError: the database refuses.
         """
@@ -44,10 +47,11 @@ class HistoryWriter:
         self._session = session
         self._recipe = recipe
         self._session_ids: dict[str, int] = {}
+        self._recipe_ids: dict[str, int] = {}  # by checksum
         try:
             with engine.begin() as connection:
                 self._session_ids[session.boot] = _session_id(connection, session)
-                self._recipe_id = _recipe_id(connection, recipe)
+                self._recipe_ids[recipe.checksum] = _recipe_id(connection, recipe)
         except sa.exc.SQLAlchemyError as error:
             raise HistoryError(f"cannot start a session in the history: {reason(error)}") from error
 
@@ -63,9 +67,11 @@ class HistoryWriter:
         try:
             with self._engine.begin() as connection:
                 connection.execute(_upsert_parts, [self._part_row(connection, record) for record in records])
-                connection.execute(_upsert_verdicts, [self._verdict_row(record) for record in records])
+                connection.execute(_upsert_verdicts, [self._verdict_row(connection, record) for record in records])
         except sa.exc.SQLAlchemyError as error:
+            # What the refused transaction registered was never kept.
             self._session_ids = {self._session.boot: self._session_ids[self._session.boot]}
+            self._recipe_ids = {self._recipe.checksum: self._recipe_ids[self._recipe.checksum]}
             raise HistoryError(f"cannot write {len(records)} verdicts: {reason(error)}") from error
 
     def settled(self) -> int:
@@ -91,23 +97,30 @@ class HistoryWriter:
             "part_ref": record.part_ref,
         }
 
-    def _verdict_row(self, record: Record) -> dict[str, Any]:
-        verdict = record.verdict
+    def _verdict_row(self, connection: sa.Connection, record: Record) -> dict[str, Any]:
+        verdict, job = record.verdict, record.part.job if record.part else None
+        recipe = job.recipe if job else self._recipe
         detail = verdict.detail[:500] if verdict and verdict.detail else None
         return {
             "sequence": record.sequence,
-            "recipe_id": self._recipe_id if verdict else None,
+            # Also where nothing was judged in time: the part belongs to the product that it was numbered under.
+            "recipe_id": self._recipe_of(connection, recipe) if verdict or job else None,
             "outcome": record.outcome.value,
             "band": verdict.band.value if verdict else None,
             "reason": record.reason.value if record.reason else None,
             "detail": detail,
             "acknowledged": record.acknowledged,
             "judged": verdict.outcome.value if verdict else None,
-            "threshold": self._recipe.thresholds.review if verdict else None,
+            "threshold": recipe.thresholds.review if verdict else None,
             **_seen(record),
             **_frame(record),
             **_times(record),
         }
+
+    def _recipe_of(self, connection: sa.Connection, recipe: Recipe) -> int:
+        if recipe.checksum not in self._recipe_ids:
+            self._recipe_ids[recipe.checksum] = _recipe_id(connection, recipe)
+        return self._recipe_ids[recipe.checksum]
 
     def _session_of(self, connection: sa.Connection, boot: str) -> int:
         if boot not in self._session_ids:

@@ -75,7 +75,7 @@ def test_the_example_loads_and_has_a_hardware_triggered_basler_camera() -> None:
 
 def test_every_section_of_the_config_has_its_table() -> None:
     names = [name for name, _ in tables()]
-    assert set(names) == set(Config.model_fields)
+    assert set(names) == set(Config.model_fields) - {"cameras"}  # more of the same; explained in words
     assert names.count("camera") == len(KINDS)
 
 

@@ -12,10 +12,13 @@ import pytest
 
 from inspector import acquisition as acquisition_module
 from inspector.acquisition import Acquisition
+from inspector.admission import Admission
 from inspector.cameras.base import EndOfParts
 from inspector.errors import CameraError, SequenceError
 from inspector.inspection import CameraFault, Capture, Outcome, Part, Reason
+from inspector.job import make_job
 from inspector.sequence import SequenceFile
+from inspector.waiting import Waiting
 
 if TYPE_CHECKING:
     from tests.inspector.conftest import FakeLink, Make
@@ -57,6 +60,7 @@ class Bench:
 
     camera: FakeCamera
     acquisition: Acquisition
+    waiting: Waiting
     faults: list[str]
     ended: list[bool]
 
@@ -68,7 +72,7 @@ class Bench:
     def rest(self) -> Iterator[Part]:
         while True:
             try:
-                part = self.acquisition.parts.get(timeout=20)
+                part = self.waiting.get(20)
             except queue.Empty:
                 pytest.fail("no end marker")
             if part is None:
@@ -77,25 +81,28 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, link: FakeLink, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Bench]]:
+def bench(
+    tmp_path: Path, make: Make, link: FakeLink, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Bench]]:
     monkeypatch.setattr(acquisition_module, "BACK_OFF_S", (0.0, 0.0))
     numbers = SequenceFile(tmp_path / "sequence", b"a" * 16)
     built: list[Bench] = []
 
     def build(script: list[Event], capacity: int = 100, stop_after: int = 0, refusals: int = 0) -> Bench:
         camera, faults, ended = FakeCamera(script, refusals), list[str](), list[bool]()
+        waiting = Waiting(capacity)
         acquisition = Acquisition(
             camera=camera,
-            numbers=numbers,
+            lane=waiting.add_lane(),
+            admission=Admission(numbers, link, make_job(make.recipe(), [])),
             link=link,
             window_ms=100.0,
-            capacity=capacity,
             stop_after=stop_after,
             on_fault=faults.append,
             beat=lambda: None,
             on_end=lambda: ended.append(True),
         )
-        built.append(Bench(camera, acquisition, faults, ended))
+        built.append(Bench(camera, acquisition, waiting, faults, ended))
         return built[-1]
 
     yield build

@@ -22,7 +22,9 @@ from engines.image import Image, Locate
 from engines.locate import MIN_SCORE, cut_template
 from inspector.cameras.synthetic import draw_part
 from inspector.inspection import CameraFault, Frame, Outcome, Part, Reason
-from inspector.line import Detects, Line
+from inspector.job import Detects, Job, make_job
+from inspector.line import Line
+from inspector.waiting import Waiting
 
 if TYPE_CHECKING:
     from tests.inspector.conftest import FakeClock, FakeLink, Make
@@ -36,6 +38,7 @@ class FakeDetector:
     raises: dict[int, BaseException] = field(default_factory=dict)
     shape: tuple[int, int] = (8, 8)
     seen: int = 0
+    is_closed: bool = False
     on_detect: Callable[[], None] = lambda: None
 
     def detect(self, image: Image) -> Anomaly:
@@ -45,15 +48,25 @@ class FakeDetector:
             raise self.raises[self.seen]
         return Anomaly((np.full(self.shape, self.value, np.float32),), 1.5, 2.5)
 
+    def close(self) -> None:
+        self.is_closed = True
+
 
 def run(parts: list[Part], detector: Detects, link: FakeLink, clock: FakeClock, recipe: Recipe) -> Callable[[], None]:
-    waiting: queue.Queue[Part | None] = queue.Queue()
-    for part in parts:
-        waiting.put(part)
-    waiting.put(None)
-    line = Line(waiting, detector, recipe, link, clock, lambda: None)
+    line = Line(belt(parts, make_job(recipe, [detector])), 0, link, clock, lambda: None, lambda part: None)
     line.run()
     return line.stop
+
+
+def belt(parts: list[Part], job: Job, ends: bool = True) -> Waiting:
+    """These parts, numbered under this job, and then the end."""
+    waiting = Waiting(len(parts))
+    lane = waiting.add_lane()
+    for part in parts:
+        assert lane.offer(dataclasses.replace(part, job=job))
+    if ends:
+        lane.end()
+    return waiting
 
 
 def test_a_finished_judgement_below_the_limit_is_good(make: Make, link: FakeLink, clock: FakeClock) -> None:
@@ -181,11 +194,9 @@ def test_every_part_gets_exactly_one_verdict_in_order(make: Make, link: FakeLink
 
 
 def test_stop_ends_the_loop_after_the_part_in_hand(make: Make, link: FakeLink, clock: FakeClock) -> None:
-    waiting: queue.Queue[Part | None] = queue.Queue()
-    waiting.put(make.part(1))
-    waiting.put(make.part(2))
     detector = FakeDetector()
-    line = Line(waiting, detector, make.recipe(), link, clock, lambda: None)
+    waiting = belt([make.part(1), make.part(2)], make_job(make.recipe(), [detector]))
+    line = Line(waiting, 0, link, clock, lambda: None, lambda part: None)
     detector.on_detect = line.stop
     line.run()
     assert [verdict.sequence for verdict in link.verdicts] == [1]
@@ -196,8 +207,8 @@ def test_waiting_for_parts_that_do_not_come_counts_as_rounds(
 ) -> None:
     monkeypatch.setattr("inspector.line.WAIT_S", 0.001)
     beats = threading.Semaphore(0)
-    waiting: queue.Queue[Part | None] = queue.Queue()
-    line = Line(waiting, FakeDetector(), make.recipe(), link, clock, beats.release)
+    waiting = belt([], make_job(make.recipe(), []), ends=False)
+    line = Line(waiting, 0, link, clock, beats.release, lambda part: None)
     thread = threading.Thread(target=line.run)
     thread.start()
     assert all(beats.acquire(timeout=20) for _ in range(3))
@@ -209,19 +220,14 @@ def test_waiting_for_parts_that_do_not_come_counts_as_rounds(
 def test_several_lines_look_at_parts_at_the_same_time_and_all_end_with_the_queue(
     make: Make, link: FakeLink, clock: FakeClock
 ) -> None:
-    waiting: queue.Queue[Part | None] = queue.Queue()
-    for number in range(1, 7):
-        waiting.put(make.part(number))
-    waiting.put(None)
     both = threading.Barrier(2, timeout=20)  # passed only while two parts are being looked at
 
     def meet() -> None:
         both.wait()
 
-    lines = [
-        Line(waiting, FakeDetector(value=1.0, on_detect=meet), make.recipe(), link, clock, lambda: None)
-        for _ in range(2)
-    ]
+    detectors = [FakeDetector(value=1.0, on_detect=meet) for _ in range(2)]
+    waiting = belt([make.part(number) for number in range(1, 7)], make_job(make.recipe(), detectors))
+    lines = [Line(waiting, place, link, clock, lambda: None, lambda part: None) for place in range(2)]
     threads = [threading.Thread(target=line.run) for line in lines]
     for thread in threads:
         thread.start()

@@ -17,6 +17,7 @@ from inspector.errors import HistoryError
 from inspector.history.tables import metadata, parts, recipes, sessions, verdicts
 from inspector.history.writer import HistoryWriter, Session, settled
 from inspector.inspection import CameraFault, Outcome, Reason, Record
+from inspector.job import make_job
 from inspector.messages import Entry
 
 if TYPE_CHECKING:
@@ -273,3 +274,21 @@ def test_a_session_that_cannot_be_registered_is_an_error(database: sa.Engine, se
         connection.exec_driver_sql("DROP TABLE recipes")
     with pytest.raises(HistoryError, match="recipes"):
         HistoryWriter(database, session, make.recipe())
+
+
+def test_each_part_has_the_recipe_that_it_was_numbered_under(
+    database: sa.Engine, writer: HistoryWriter, make: Make
+) -> None:
+    """Also one that nobody judged in time, and also after a batch that the database refused."""
+    rows = []
+    for sequence, name in enumerate(("ring", "disc", "cup", "disc"), 1):
+        record = make.record(sequence)
+        assert record.part is not None
+        part = replace(record.part, job=make_job(make.recipe(name), []))
+        rows.append(replace(record, part=part, verdict=None if name == "cup" else record.verdict))
+    with pytest.raises(HistoryError):
+        writer.write([replace(rows[1], inspection=None, score=object())])  # type: ignore[arg-type]
+    writer.write(rows)
+    query = sa.select(recipes.c.product).join(verdicts).order_by(verdicts.c.sequence)
+    with database.connect() as connection:
+        assert list(connection.execute(query).scalars()) == ["ring", "disc", "cup", "disc"]
