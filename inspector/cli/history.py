@@ -23,18 +23,20 @@ UntilFilter = Annotated[str | None, typer.Option("--until", help="UTC, exclusive
 MinScore = Annotated[float | None, typer.Option("--min-score")]
 MaxScore = Annotated[float | None, typer.Option("--max-score")]
 PartRef = Annotated[str | None, typer.Option("--part-ref", help="Serial number or DMC code.")]
+Camera = Annotated[str | None, typer.Option("--camera", help="Its name in the site config.")]
 
 
 @app.command("list", epilog="Example: inspector history list --verdict reject --since 2026-01-31 --limit 20")
 def history_list(
     data_dir: DataDir = PRODUCTION_DIR, product: ProductFilter = None, verdict: OutcomeFilter = None,
     since: SinceFilter = None, until: UntilFilter = None, min_score: MinScore = None, max_score: MaxScore = None,
-    part_ref: PartRef = None, limit: Annotated[int, typer.Option(min=1)] = 50, as_json: Json = False,
+    part_ref: PartRef = None, camera: Camera = None, limit: Annotated[int, typer.Option(min=1)] = 50,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
     """The newest parts that fit, newest first."""
     from inspector.history.queries import list_parts
 
-    wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref)
+    wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref, camera)
     rows = list_parts(open_history(data_dir), wanted, limit)
     if as_json:
         print_json(rows)
@@ -47,12 +49,12 @@ def history_list(
 def history_summary(
     data_dir: DataDir = PRODUCTION_DIR, product: ProductFilter = None, verdict: OutcomeFilter = None,
     since: SinceFilter = None, until: UntilFilter = None, min_score: MinScore = None, max_score: MaxScore = None,
-    part_ref: PartRef = None, as_json: Json = False,
+    part_ref: PartRef = None, camera: Camera = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """The ledger: triggers = GOOD + REJECT + ERROR, acknowledged, and errors by reason."""
     from inspector.history.queries import summarise
 
-    wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref)
+    wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref, camera)
     show(summarise(open_history(data_dir), wanted), as_json)
 
 
@@ -61,14 +63,14 @@ def history_export(
     out: Annotated[Path, typer.Option(help="File to write: .csv, or .jsonl.")],
     data_dir: DataDir = PRODUCTION_DIR, product: ProductFilter = None, verdict: OutcomeFilter = None,
     since: SinceFilter = None, until: UntilFilter = None, min_score: MinScore = None, max_score: MaxScore = None,
-    part_ref: PartRef = None,
+    part_ref: PartRef = None, camera: Camera = None,
 ) -> None:  # fmt: skip
     """All parts that fit, oldest first."""
     from inspector.history.queries import each_part
 
     if out.suffix not in (".csv", ".jsonl"):
         raise ConfigError(f"--out {out}: give a name that ends in .csv or .jsonl")
-    wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref)
+    wanted = _filter(product, verdict, since, until, min_score, max_score, part_ref, camera)
     count = 0
     with writable(out) as file:
         writer = csv.writer(file)
@@ -92,11 +94,11 @@ def open_history(data_dir: Path) -> Any:
 
 def _filter(
     product: str | None, outcome: Outcome | None, since: str | None, until: str | None,
-    min_score: float | None, max_score: float | None, part_ref: str | None,
+    min_score: float | None, max_score: float | None, part_ref: str | None, camera: str | None,
 ) -> Any:  # fmt: skip
     from inspector.history.queries import Filter
 
-    return Filter(product, outcome, utc_us(since), utc_us(until), min_score, max_score, part_ref)
+    return Filter(product, outcome, utc_us(since), utc_us(until), min_score, max_score, part_ref, camera)
 
 
 def utc_us(text: str | None) -> int | None:

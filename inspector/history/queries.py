@@ -25,6 +25,7 @@ class Filter:
     min_score: float | None = None
     max_score: float | None = None
     part_ref: str | None = None
+    camera: str | None = None
 
 
 def list_parts(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
@@ -114,5 +115,6 @@ def _narrow(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
         (wanted.min_score, lambda value: verdicts.c.score >= value),
         (wanted.max_score, lambda value: verdicts.c.score <= value),
         (wanted.part_ref, lambda value: parts.c.part_ref == value),
+        (wanted.camera, lambda value: parts.c.camera == value),
     ]
     return query.where(*(test(value) for value, test in tests if value is not None))

@@ -52,6 +52,26 @@ def test_every_kind_of_camera_has_its_own_keys(tmp_path: Path, camera: str, kind
     assert isinstance(config.camera, kind)
 
 
+def test_more_cameras_join_the_one(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, LEAST + '[[cameras]]\nkind = "synthetic"\nname = "left"\n'))
+    assert [camera.name for camera in config.every_camera] == ["camera", "left"]
+    assert len(load_config(write(tmp_path, LEAST)).every_camera) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [('name = "camera"', "two cameras have one name"), ('name = "left"\nframe_size = "any"', "the same frame_size")],
+)
+def test_cameras_that_could_not_be_told_apart_or_share_a_detector_are_refused(
+    tmp_path: Path, second: str, why: str
+) -> None:
+    assert why in complaint(tmp_path, LEAST + f'[[cameras]]\nkind = "synthetic"\n{second}\n')
+
+
+def test_a_warm_product_needs_a_name_that_can_be_one(tmp_path: Path) -> None:
+    assert "../ring" in complaint(tmp_path, LEAST.replace("[camera]", 'warm = ["../ring"]\n[camera]'))
+
+
 @pytest.mark.parametrize(
     ("text", "where", "nearest"),
     [
