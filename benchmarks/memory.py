@@ -138,14 +138,15 @@ def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize() / 1e6
 
 
-def growth(samples: list[Sample], column: int) -> dict[str, float]:
-    """Of one process: the largest figure, the last, and the slope after the first fifth, MB."""
+def growth(samples: list[Sample], column: int) -> dict[str, float | list[float]]:
+    """Of one process: the largest figure, those after each fifth of the parts, and the slope after the first, MB."""
     table = np.asarray(samples, np.float64)
+    fifths = table[-1, 0] * np.arange(1, 6) / 5
     settled = table[table[:, 0] >= WARM_SHARE * table[-1, 0]]
     slope = float(np.polyfit(settled[:, 0], settled[:, column], 1)[0]) if len(settled) > 2 else float("nan")
     return {
         "max_mb": round(float(table[:, column].max()), 1),
-        "last_mb": round(float(table[-1, column]), 1),
+        "fifths_mb": [round(float(value), 1) for value in np.interp(fifths, table[:, 0], table[:, column])],
         "slope_mb_per_100k": round(slope * 1e5, 3),
     }
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from calibration.changes import utc_now
 from calibration.errors import CalibrationError
 from calibration.recipe import Recipe
 from engines.errors import EngineError
@@ -25,7 +26,15 @@ from inspector import __version__
 from inspector.acquisition import Acquisition
 from inspector.admission import Admission
 from inspector.cameras.base import make_camera
-from inspector.changeover import CHANGES, Changeover, product_to_start
+from inspector.changeover import (
+    CHANGES,
+    Changeover,
+    ProductChange,
+    last_change,
+    note,
+    product_to_start,
+    resident_mb,
+)
 from inspector.clock import SystemClock
 from inspector.config import Config
 from inspector.control import Control
@@ -76,7 +85,9 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
     with ExitStack() as stack:
         stack.enter_context(_no_thread_dies_in_silence(stop_for))
         stack.enter_context(locked(config.line.data_dir))
+        before_mb = resident_mb()
         job = _open_first(config)
+        job_mb = resident_mb() - before_mb
         stack.callback(job.close)
         recipe, engine = job.recipe, engine_name(job.recipe.engine)
         pulses = Pulses(clock)
@@ -85,7 +96,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
         if _wait_for_ejector(books.link, config.ejector.endpoint, stopping, notifier):
             books.catch_up()
             admission = Admission(books.numbers, books.link, job)
-            changeover = _open_changeover(config, admission, stack)
+            changeover = _open_changeover(config, admission, job_mb, stack)
             waiting = Waiting(config.line.queue)
             cameras = _open_cameras(config, waiting, admission, books, pulses, stop_for, stack)
             workers = _make_workers(config.line.in_flight, waiting, admission, books, pulses, stack)
@@ -155,7 +166,11 @@ def _open_first(config: Config) -> Job:
     folder, configured = config.line.data_dir, config.line.product
     name = product_to_start(folder, configured)
     try:
-        return _open_job(config, name)
+        job, last = _open_job(config, name), last_change(folder)
+        if last is not None and last.configured != configured:
+            # Else the site's old product, written there once more, would bring back what was in force with it.
+            note(folder, ProductChange(utc_now(), configured, name, job.recipe.checksum, "site config"))
+        return job
     except (EngineError, CalibrationError, InspectorError) as error:
         if name == configured:
             raise
@@ -169,7 +184,7 @@ def _open_job(config: Config, name: str) -> Job:
     return make_job(*open_engine(config, product(config.line.data_dir, name)))
 
 
-def _open_changeover(config: Config, admission: Admission, stack: ExitStack) -> Changeover:
+def _open_changeover(config: Config, admission: Admission, job_mb: float, stack: ExitStack) -> Changeover:
     """What changes the product, not yet started, and the socket that asks for it."""
     data_dir = config.line.data_dir
     changeover = Changeover(
@@ -179,6 +194,7 @@ def _open_changeover(config: Config, admission: Admission, stack: ExitStack) -> 
         open_product=lambda name: _open_job(config, name),
         mark=lambda name: product(data_dir, name).mark(),
         budget_mb=config.line.warm_mb,
+        first_mb=job_mb,
     )
     stack.callback(changeover.close)
     control = Control(data_dir, changeover.answer)

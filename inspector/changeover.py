@@ -85,6 +85,7 @@ class Changeover:
         open_product: Callable[[str], Job],
         mark: Callable[[str], str],
         budget_mb: float,
+        first_mb: float = 0.0,
     ) -> None:
         """
         Args:
@@ -94,13 +95,13 @@ class Changeover:
             open_product: recipe and warm detectors of a product; raises what explains why not.
             mark: changes whenever another recipe of the product is made active; raises like `open_product`.
             budget_mb: what open products that are not in force may take together.
+            first_mb: what the product now in force took, the engine's library included.
         """
         self._admission, self._configured, self._folder = admission, configured, folder
         self._open_product, self._mark, self._budget_mb = open_product, mark, budget_mb
         job = admission.job
-        self._open = {
-            job.recipe.product: Opened(job, mark(job.recipe.product), 0.0)
-        }  # in force or warm; last used last
+        first = Opened(job, mark(job.recipe.product), round(first_mb, 1))
+        self._open = {job.recipe.product: first}  # in force or warm; last used last
         self._retired: list[Job] = []
         self._orders: queue.Queue[Order] = queue.Queue(100)
         self._loading = self.failure = ""
@@ -133,7 +134,7 @@ class Changeover:
         return self.products() if isinstance(request, Ask) else self.change(request.product, request.operator)
 
     def products(self) -> Listed:
-        """What is in force, being loaded and open; the product that the line was started with counts 0 MB."""
+        """What is in force, being loaded and open."""
         with self._lock:
             recipe = self._admission.job.recipe
             sizes = {name: opened.memory_mb for name, opened in self._open.items()}
@@ -208,10 +209,10 @@ class Changeover:
         self._open = {name: opened, **self._open}  # the first to go, unless it is put in force
 
     def _opened(self, name: str) -> Opened:
-        """What it takes is what this process grew by; at least its graph, where freed memory was used again."""
-        mark, before = self._mark(name), _resident_mb()
+        """What it takes is what this process grew by: too little where memory that others freed was used again."""
+        mark, before = self._mark(name), resident_mb()
         job = self._open_product(name)
-        return Opened(job, mark, round(max(0.0, _resident_mb() - before), 1))
+        return Opened(job, mark, round(max(0.0, resident_mb() - before), 1))
 
     def _tidy(self) -> None:
         """Close what does not fit into the budget, least recently used first, once its last part is judged."""
@@ -240,15 +241,21 @@ def note(folder: Path, change: ProductChange) -> None:
 
 def product_to_start(folder: Path, configured: str) -> str:
     """The product that was in force last; the site config's if that was edited since, or nothing was changed."""
-    path, name = folder / CHANGES, configured
+    last = last_change(folder)
+    return last.product if last is not None and last.configured == configured else configured
+
+
+def last_change(folder: Path) -> ProductChange | None:
+    """The last one that took effect."""
+    path, last = folder / CHANGES, None
     for line in path.read_bytes().splitlines() if path.is_file() else []:
         with contextlib.suppress(msgspec.DecodeError):  # a line that a crash tore: it never took effect
             change = msgspec.json.decode(line, type=ProductChange)
-            if change.recipe:
-                name = change.product if change.configured == configured else configured
-    return name
+            last = change if change.recipe else last
+    return last
 
 
-def _resident_mb() -> float:
+def resident_mb() -> float:
+    """Of this process, MB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize() / 1e6

@@ -213,7 +213,7 @@ def test_what_does_not_fit_is_closed_but_never_before_its_last_part(
 ) -> None:
     monkeypatch.setattr("inspector.changeover.ROUND_S", 0.001)
     sizes = iter(range(0, 10_000, 50))  # each look at the memory finds 50 MB more
-    monkeypatch.setattr("inspector.changeover._resident_mb", lambda: float(next(sizes)))
+    monkeypatch.setattr("inspector.changeover.resident_mb", lambda: float(next(sizes)))
     shop = Shop(tmp_path, make, link, clock, budget_mb=20.0)
     shop.changeover.start()
     for name in ("disc", "cup"):
