@@ -9,6 +9,8 @@ is bet on a change that would show so: e, whose mean is 1 while nothing changes.
 
 then grows by 1 per part in the mean, so the mean run length until R first reaches A is at least A (Pollak 1985; Shin,
 Ramdas & Rinaldo, E-detectors, 2023). The average of several R is such a sum itself: one stated run length for all.
+
+A bet may depend on all that was seen before, so also on when the change is supposed to have begun: `Starts`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Cause = Literal["", "part", "frame"]
 SCORE = "score"
 RUN_LENGTH = 20_000  # parts; the mean time to a RECALIBRATE while nothing changes is at least this
 WATCH_SHARE = 10  # WATCH comes at a tenth of it
-BETS = 6  # for each series
+BETS = {True: 5, False: 6}  # for scores; for each series of frames
+MATCHED = 0.5  # of the stake on scores is on more parts in the tail; the bets above share the rest
+TAIL, EVERY, STARTS = 0.1, 20, 40  # the tail; parts between two starts; starts that are kept
 LARGEST = 1e300  # a sum need not grow beyond it
 KEPT = 20_000  # values a series is ranked among; from then on the ranks are only as good as so many values
 SHIFTS = (0.5, 1.0, 2.0, 4.0)  # standard deviations that a series may move: frames either way, scores up
@@ -52,6 +56,49 @@ class Drift:
     parts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a monitor goes on from; see its attributes."""
+
+    known: dict[str, list[float]]
+    sums: dict[str, list[float]]
+    starts: list[tuple[int, float]]
+    lots: tuple[int, tuple[int, ...], float | None]
+    parts: int
+    alarm: Drift | None
+
+
+class Starts:
+    """The bet that from some part on scores fall twice as often among the tenth that was largest until then.
+
+    Parts after the change are ranked among each other too. With N before and m after it the old tail's share of all is
+    b = 0.1 (N + 2 m) / (N + m) in the mean, and a new rank lies below b with a chance of 0.2. The payoff is 0.2 / b
+    there and 0.8 / (1 - b) above: 1 in the mean over uniform ranks, whatever b. A start that comes after EVERY parts
+    has their weight, one each, so that the sum grows as R does; a start that is dropped only makes it smaller.
+    """
+
+    def __init__(self, kept: Sequence[tuple[int, float]] = ()) -> None:
+        """Args:
+        kept: (values known before the start, its part of the sum).
+        """
+        self.kept = list(kept)
+
+    def update(self, rank: float, known: int) -> None:
+        """One more rank, among so many values known before it."""
+        self.kept = [(before, min(total * _tail_payoff(rank, before, known), LARGEST)) for before, total in self.kept]
+
+    def begin(self, known: int) -> None:
+        """A change may have begun now; where there are too many starts the one that speaks least for it goes."""
+        if len(self.kept) == STARTS:
+            self.kept.remove(min(self.kept, key=lambda start: start[1]))
+        self.kept.append((known, float(EVERY)))
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return sum(total for _, total in self.kept)
+
+
 class DriftMonitor:
     """Watches the parts of one recipe, one after another. RECALIBRATE stays until there is a new recipe."""
 
@@ -65,10 +112,27 @@ class DriftMonitor:
         self._known = {name: sorted(values) for name, values in calibrated.items()}
         self._run_length = run_length
         self._lots = Random(seed)
-        self._sums = {name: [0.0] * BETS for name in calibrated}
+        self._sums = {name: [0.0] * BETS[name == SCORE] for name in calibrated}
+        self._starts = Starts()
         self._stakes = _stakes(calibrated)
         self._parts = 0
         self._alarm: Drift | None = None
+
+    @classmethod
+    def resume(cls, snapshot: Snapshot, run_length: float = RUN_LENGTH) -> DriftMonitor:
+        """A monitor that goes on exactly where another one was."""
+        monitor = cls(snapshot.known, run_length)
+        monitor._sums = {name: list(sums) for name, sums in snapshot.sums.items()}
+        monitor._starts = Starts(snapshot.starts)
+        monitor._lots.setstate(snapshot.lots)
+        monitor._parts, monitor._alarm = snapshot.parts, snapshot.alarm
+        return monitor
+
+    def snapshot(self) -> Snapshot:
+        """What `resume` needs; later updates leave it as it is."""
+        known = {name: list(values) for name, values in self._known.items()}
+        sums = {name: list(values) for name, values in self._sums.items()}
+        return Snapshot(known, sums, list(self._starts.kept), self._lots.getstate(), self._parts, self._alarm)
 
     def update(self, values: Mapping[str, float]) -> Drift:
         """The state after one more part; a series without a value is left as it is.
@@ -80,12 +144,21 @@ class DriftMonitor:
         for name, known in self._known.items():
             value = values.get(name, math.nan)
             if not math.isnan(value):
-                bets = _bets(name == SCORE, self._rank(known, value))
-                self._sums[name] = [min((1 + total) * bet, LARGEST) for total, bet in zip(self._sums[name], bets)]
+                self._bet(name, known, value)
         standing = self._standing()
         if self._alarm is None and standing.state == "RECALIBRATE":
             self._alarm = standing
         return self._alarm or standing
+
+    def _bet(self, name: str, known: list[float], value: float) -> None:
+        before = len(known)
+        rank = self._rank(known, value)
+        bets = _bets(name == SCORE, rank)
+        self._sums[name] = [min((1 + total) * bet, LARGEST) for total, bet in zip(self._sums[name], bets)]
+        if name == SCORE:
+            self._starts.update(rank, before)
+            if self._parts % EVERY == 0:
+                self._starts.begin(len(known))
 
     def _rank(self, known: list[float], value: float) -> float:
         """Share of the known values above this one, ties by lot: uniform in 0..1 while nothing changes."""
@@ -96,7 +169,10 @@ class DriftMonitor:
         return min(max(rank, 1e-12), 1 - 1e-12)
 
     def _standing(self) -> Drift:
-        evidence = {name: self._stakes[name] * sum(sums) / BETS for name, sums in self._sums.items()}
+        evidence = {name: self._stakes[name] * sum(sums) / len(sums) for name, sums in self._sums.items()}
+        if SCORE in evidence:
+            starts = self._stakes[SCORE] * self._starts.total
+            evidence[SCORE] = (1 - MATCHED) * evidence[SCORE] + MATCHED * starts
         total = sum(evidence.values())
         if total < self._run_length / WATCH_SHARE:
             return Drift("OK", "", "", total, self._parts)
@@ -126,13 +202,13 @@ def _bets(is_score: bool, rank: float) -> tuple[float, ...]:
     two = one * one
     up = half * _COST[0], one * _COST[1], two * _COST[2]
     if is_score:
-        return *up, two * two * _COST[3], _doubled_share(rank), _doubled_excess(rank)
+        return *up, two * two * _COST[3], _doubled_excess(rank)
     return *up, _COST[0] / half, _COST[1] / one, _COST[2] / two
 
 
-def _doubled_share(rank: float) -> float:
-    """A bet on twice as many parts in the tenth of the largest scores."""
-    return 2.0 if rank < 0.1 else 8 / 9
+def _tail_payoff(rank: float, before: int, known: int) -> float:
+    below = TAIL * (2 * known - before) / known
+    return 2 * TAIL / below if rank < below else (1 - 2 * TAIL) / (1 - below)
 
 
 def _doubled_excess(rank: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from calibration_coverage import cell, draw_normal, score_of, share_above, summary
+from calibration_coverage import cell, draw_normal, exchanged, score_of, share_above, summary
 
 
 def test_a_cell_is_claimed_exactly_where_the_independent_parts_suffice() -> None:
@@ -31,3 +31,10 @@ def test_a_bound_that_holds_too_rarely_shows() -> None:
     facts = summary([{**row, "p": 0.2}, {**row, "p": 0.001}, {**row, "p": 0.9, "claimed": False}], 300)
     assert facts["min_p"] == pytest.approx(0.002)
     assert facts["min_realised_of_bound"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("size", "groups", "bound", "above"), [(1, 60, 0.05, 1), (5, 60, 0.05, 1), (1, 300, 0.05, 9)])
+def test_the_mean_realised_share_does_not_depend_on_the_draw(size: int, groups: int, bound: float, above: int) -> None:
+    for seed in range(2):
+        share = exchanged(np.random.default_rng(seed), groups * size, size, "heavy", bound)
+        assert share == pytest.approx(above / (groups + 1))

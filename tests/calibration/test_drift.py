@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.drift import BETS, SCORE, DriftMonitor, _bets, _stakes
+from calibration.drift import BETS, EVERY, SCORE, STARTS, DriftMonitor, Starts, _bets, _stakes, _tail_payoff
 
 CALIBRATED = 200
 
@@ -82,9 +82,50 @@ def test_missing_values_change_nothing() -> None:
 def test_no_bet_pays_in_the_mean_while_nothing_changes(is_score: bool) -> None:
     ranks = (np.arange(50_000) + 0.5) / 50_000
     payoffs = np.mean([_bets(is_score, float(rank)) for rank in ranks], 0)
-    assert payoffs.shape == (BETS,)
+    assert payoffs.shape == (BETS[is_score],)
     assert (payoffs <= 1.0 + 1e-4).all()
     assert (payoffs > 0.7).all()  # the rarest ranks, which pay most for the largest shift, lie between these
+
+
+@given(st.integers(1, 10_000), st.integers(0, 10_000))
+def test_the_bet_on_more_of_the_tail_pays_one_in_the_mean(before: int, after: int) -> None:
+    below = 0.1 * (before + 2 * after) / (before + after)
+    assert 0.1 <= below <= 0.2
+    payoffs = [_tail_payoff(rank, before, before + after) for rank in (below * 0.999, below * 1.001)]
+    assert below * payoffs[0] + (1 - below) * payoffs[1] == pytest.approx(1)
+
+
+def test_starts_are_bounded_and_their_weight_is_that_of_the_parts() -> None:
+    starts = Starts()
+    for number in range(1, 3000):
+        starts.begin(100 + number)
+        assert starts.total == EVERY * min(number, STARTS)
+    assert len(starts.kept) == STARTS
+
+
+def test_twice_as_many_parts_in_the_tail_are_seen() -> None:
+    delays = []
+    for seed in range(15):
+        watcher, rng = monitor(seed)
+        for number in range(2000):
+            tail = number >= 300 and rng.random() < 1 / 9  # of the rest so many move up: a tenth becomes two
+            score = rng.exponential() if not tail else -np.log(0.1 * rng.random())
+            if watcher.update({SCORE: score, "brightness": rng.normal()}).state == "RECALIBRATE":
+                break
+        delays.append(number - 300)
+    assert np.median(delays) < 200
+
+
+def test_a_resumed_monitor_goes_on_exactly_where_the_other_was() -> None:
+    watcher, rng = monitor(5, 100.0)
+    values = [{SCORE: round(float(rng.exponential()), 1), "brightness": float(rng.normal())} for _ in range(300)]
+    for value in values[:123]:
+        watcher.update(value)
+    snapshot = watcher.snapshot()
+    expected = [watcher.update(value) for value in values[123:]]
+    again = DriftMonitor.resume(snapshot, 100.0)
+    assert [again.update(value) for value in values[123:]] == expected
+    assert watcher.snapshot() == again.snapshot()
 
 
 @given(st.sets(st.sampled_from([SCORE, "brightness", "focus", "x"]), min_size=1))
