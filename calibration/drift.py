@@ -23,6 +23,9 @@ from random import Random
 from statistics import NormalDist
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 State = Literal["OK", "WATCH", "RECALIBRATE"]
 Cause = Literal["", "part", "frame"]
 SCORE = "score"
@@ -79,24 +82,29 @@ class Starts:
 
     def __init__(self, kept: Sequence[tuple[int, float]] = ()) -> None:
         """Args:
-        kept: (values known before the start, its part of the sum).
+        kept: up to STARTS times (values known before the start, its part of the sum).
         """
-        self.kept = list(kept)
+        free = [(1, 0.0)] * (STARTS - len(kept))
+        self._before, self._totals = (np.array(column, np.float64) for column in zip(*kept, *free))
 
     def update(self, rank: float, known: int) -> None:
         """One more rank, among so many values known before it."""
-        self.kept = [(before, min(total * _tail_payoff(rank, before, known), LARGEST)) for before, total in self.kept]
+        np.minimum(self._totals * _tail_payoffs(rank, self._before, known), LARGEST, out=self._totals)
 
     def begin(self, known: int) -> None:
         """A change may have begun now; where there are too many starts the one that speaks least for it goes."""
-        if len(self.kept) == STARTS:
-            self.kept.remove(min(self.kept, key=lambda start: start[1]))
-        self.kept.append((known, float(EVERY)))
+        place = self._totals.argmin()
+        self._before[place], self._totals[place] = known, EVERY
+
+    @property
+    def kept(self) -> list[tuple[int, float]]:
+        """What `Starts` takes."""
+        return [(int(before), total) for before, total in zip(self._before, self._totals.tolist())]
 
     @property
     def total(self) -> float:
         """The sum."""
-        return sum(total for _, total in self.kept)
+        return float(self._totals.sum())
 
 
 class DriftMonitor:
@@ -118,6 +126,11 @@ class DriftMonitor:
         self._parts = 0
         self._alarm: Drift | None = None
 
+    @property
+    def drift(self) -> Drift:
+        """The state after the last part."""
+        return self._alarm or self._standing()
+
     @classmethod
     def resume(cls, snapshot: Snapshot, run_length: float = RUN_LENGTH) -> DriftMonitor:
         """A monitor that goes on exactly where another one was."""
@@ -132,7 +145,7 @@ class DriftMonitor:
         """What `resume` needs; later updates leave it as it is."""
         known = {name: list(values) for name, values in self._known.items()}
         sums = {name: list(values) for name, values in self._sums.items()}
-        return Snapshot(known, sums, list(self._starts.kept), self._lots.getstate(), self._parts, self._alarm)
+        return Snapshot(known, sums, self._starts.kept, self._lots.getstate(), self._parts, self._alarm)
 
     def update(self, values: Mapping[str, float]) -> Drift:
         """The state after one more part; a series without a value is left as it is.
@@ -206,9 +219,9 @@ def _bets(is_score: bool, rank: float) -> tuple[float, ...]:
     return *up, _COST[0] / half, _COST[1] / one, _COST[2] / two
 
 
-def _tail_payoff(rank: float, before: int, known: int) -> float:
-    below = TAIL * (2 * known - before) / known
-    return 2 * TAIL / below if rank < below else (1 - 2 * TAIL) / (1 - below)
+def _tail_payoffs(rank: float, before: NDArray[np.float64], known: int) -> NDArray[np.float64]:
+    below = TAIL * (2 - before / known)
+    return np.where(rank < below, 2 * TAIL / below, (1 - 2 * TAIL) / (1 - below))
 
 
 def _doubled_excess(rank: float) -> float:

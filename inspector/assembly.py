@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import sqlalchemy as sa
 import structlog
 
 from calibration.changes import utc_now
@@ -38,6 +39,7 @@ from inspector.changeover import (
 from inspector.clock import SystemClock
 from inspector.config import Config
 from inspector.control import Control
+from inspector.drift import LiveDrift, drift_folder
 from inspector.drivers import SimulatedDriver
 from inspector.ejector import Ejector
 from inspector.engine import open_engine
@@ -105,6 +107,10 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
             for worker in workers:
                 worker.start()
             changeover.start(config.line.warm)
+            folder = drift_folder(config.line.data_dir)
+            drift = LiveDrift(books.database, books.recorder, lambda: admission.job.recipe, folder)
+            stack.callback(drift.close)
+            drift.start()
             notifier.ready(f"{recipe.product} on {engine}, part {books.numbers.upcoming}")
             log.info("ready", product=recipe.product, engine=engine, sequence=books.numbers.upcoming)
             supervise(workers, pulses, notifier, stopping, books.numbers.reserve_ahead)
@@ -123,6 +129,7 @@ class Books:
     numbers: SequenceFile
     link: RejectLink
     recorder: Recorder
+    database: sa.Engine
 
     def catch_up(self) -> None:
         """Begin where journal and history together end; the link is ready."""
@@ -158,7 +165,7 @@ def open_books(
     )
     recorder.start()
     link.start()
-    return Books(numbers, link, recorder)
+    return Books(numbers, link, recorder, database)
 
 
 def _open_first(config: Config) -> Job:

@@ -35,12 +35,14 @@ def run_drift(
     as_json: Json = False,
 ) -> None:
     """OK, WATCH or RECALIBRATE: the parts that the active recipe judged, held against its calibration."""
-    from inspector.drift import watch
+    from inspector.drift import RecipeWatch, drift_folder
     from inspector.history.queries import Filter, each_part
 
     recipe = read_named(product(data_dir, name).recipes, "")
-    rows = each_part(open_history(data_dir), Filter(product=name, since_us=utc_us(since)))
-    drift = watch(recipe, rows, run_length)
+    is_live = since is None and run_length == RUN_LENGTH  # as the line watches; else from the first part
+    watch = RecipeWatch.resume(recipe, drift_folder(data_dir)) if is_live else RecipeWatch(recipe, run_length)
+    wanted = Filter(recipe=recipe.checksum, since_us=utc_us(since), after=watch.sequence)
+    drift = watch.update(each_part(open_history(data_dir), wanted))
     advice = ADVICE[drift.state, drift.cause]
     facts = {**msgspec.to_builtins(drift), "run_length": run_length, "recipe": recipe.checksum, "advice": advice}
     show(facts, as_json, advice)

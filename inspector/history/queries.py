@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +26,9 @@ class Filter:
     max_score: float | None = None
     part_ref: str | None = None
     camera: str | None = None
+    recipe: str | None = None  # checksum
+    after: int | None = None  # sequence
+    last: int | None = None  # sequence
 
 
 def list_parts(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
@@ -37,15 +40,19 @@ def list_parts(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
 
 def each_part(engine: sa.Engine, wanted: Filter, page: int = 1000) -> Iterator[Row]:
     """All parts that fit, oldest first, a page per transaction: a long export must not hold the write-ahead log."""
-    after = -1
     while True:
-        with engine.connect() as connection:
-            query = _select(wanted).where(parts.c.sequence > after).order_by(parts.c.sequence).limit(page)
-            rows = [dict(row) for row in connection.execute(query).mappings()]
+        rows = list_next(engine, wanted, page)
         yield from rows
         if len(rows) < page:
             return
-        after = rows[-1]["sequence"]
+        wanted = replace(wanted, after=rows[-1]["sequence"])
+
+
+def list_next(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
+    """The oldest parts that fit, oldest first."""
+    with engine.connect() as connection:
+        query = _select(wanted).order_by(parts.c.sequence).limit(limit)
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def summarise(engine: sa.Engine, wanted: Filter) -> Row:
@@ -116,5 +123,8 @@ def _narrow(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
         (wanted.max_score, lambda value: verdicts.c.score <= value),
         (wanted.part_ref, lambda value: parts.c.part_ref == value),
         (wanted.camera, lambda value: parts.c.camera == value),
+        (wanted.recipe, lambda value: recipes.c.checksum == value),
+        (wanted.after, lambda value: parts.c.sequence > value),
+        (wanted.last, lambda value: parts.c.sequence <= value),
     ]
     return query.where(*(test(value) for value, test in tests if value is not None))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibration.drift import BETS, EVERY, SCORE, STARTS, DriftMonitor, Starts, _bets, _stakes, _tail_payoff
+from calibration.drift import BETS, EVERY, SCORE, STARTS, DriftMonitor, Starts, _bets, _stakes, _tail_payoffs
 
 CALIBRATED = 200
 
@@ -91,7 +91,9 @@ def test_no_bet_pays_in_the_mean_while_nothing_changes(is_score: bool) -> None:
 def test_the_bet_on_more_of_the_tail_pays_one_in_the_mean(before: int, after: int) -> None:
     below = 0.1 * (before + 2 * after) / (before + after)
     assert 0.1 <= below <= 0.2
-    payoffs = [_tail_payoff(rank, before, before + after) for rank in (below * 0.999, below * 1.001)]
+    payoffs = [
+        float(_tail_payoffs(rank, np.array([before]), before + after)[0]) for rank in (below * 0.999, below * 1.001)
+    ]
     assert below * payoffs[0] + (1 - below) * payoffs[1] == pytest.approx(1)
 
 
@@ -100,7 +102,6 @@ def test_starts_are_bounded_and_their_weight_is_that_of_the_parts() -> None:
     for number in range(1, 3000):
         starts.begin(100 + number)
         assert starts.total == EVERY * min(number, STARTS)
-    assert len(starts.kept) == STARTS
 
 
 def test_twice_as_many_parts_in_the_tail_are_seen() -> None:
