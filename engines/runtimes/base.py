@@ -105,6 +105,7 @@ ENGINES: dict[str, Engine] = {
     "onnxruntime": Engine("onnxruntime", "fp32", _open_onnxruntime),
     "openvino:fp32": Engine("openvino", "fp32", _open_openvino("fp32"), _check_openvino("fp32")),
     "openvino:bf16": Engine("openvino", "bf16", _open_openvino("bf16"), _check_openvino("bf16")),
+    "openvino:int8": Engine("openvino", "int8", _open_openvino("int8"), _check_openvino("int8"), "int8"),
     "tensorrt:fp16": Engine("tensorrt", "fp16", _open_tensorrt, _check_tensorrt, "fp16", _tensorrt_facts),
 }
 

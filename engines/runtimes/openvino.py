@@ -15,7 +15,7 @@ from engines.scoring import Map
 
 NAME, DEVICE = "openvino", "CPU"
 
-HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}  # INT8 is in its graph; the rest is FP32
 EXECUTED: dict[str, Precision] = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "i8": "int8", "u8": "int8"}
 HEAVY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})  # where the arithmetic is
 

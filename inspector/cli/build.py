@@ -1,4 +1,4 @@
-"""Build what a runtime needs on this box before the line starts."""
+"""Build what a runtime needs before the line starts: an engine for this GPU, an INT8 graph for CPUs."""
 
 from __future__ import annotations
 
@@ -43,3 +43,22 @@ def build(
         "build_s": round(opened.facts.build_s, 1), "layers": opened.facts.layers, "cuda_graph": opened.is_captured,
     }  # fmt: skip
     show(facts, as_json)
+
+
+@app.command(epilog="Example: inspector quantise gasket --data-dir ./data")
+def quantise(
+    name: Annotated[str, typer.Argument(metavar="PRODUCT")],
+    data_dir: DataDir = PRODUCTION_DIR,
+    as_json: Json = False,
+) -> None:
+    """Write a bundle with an INT8 graph beside the newest one, for `openvino:int8`. Needs the extra `int8`.
+
+    What judges now stays as it is. `calibrate --engine openvino:int8` makes its threshold and certificate, and
+    activates nothing that fails it.
+    """
+    from inspector.quantise import quantise_product
+
+    bundle, check = quantise_product(product(data_dir, name))
+    facts = {"product": name, "bundle": bundle.id, "bytes": len(bundle.graph("int8")),
+             "fp32_bytes": len(bundle.model), "difference": check.difference, "pictures": check.pictures}  # fmt: skip
+    show(facts, as_json, f"Next: inspector calibrate {name} --good DIR --engine openvino:int8 --data-dir {data_dir}")

@@ -13,6 +13,7 @@ from calibration.confirm import add_confirmed
 from calibration.recipe import Recipe
 from calibration.versions import Version, differences, facts, list_versions, read_named, roll_back, set_limits, summary
 from engines.errors import EngineError
+from inspector.certify import check_certified
 from inspector.cli.common import (
     PRODUCTION_DIR,
     DataDir,
@@ -87,7 +88,9 @@ def recipe_rollback(
 ) -> None:
     """Make an older version the active one, byte for byte. A running line takes it at its next start."""
     entry = product(data_dir, name)
-    entry.bundle_of(read_named(entry.recipes, version))
+    wanted = read_named(entry.recipes, version)
+    entry.bundle_of(wanted)
+    check_certified(entry, wanted)
     recipe = roll_back(entry.recipes, version, operator_name(operator), reason)
     _changed(name, recipe, as_json)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -77,6 +78,16 @@ def test_limits_by_hand_and_back_again_leave_a_log(call: Call, recipes: Path) ->
     assert load_recipe(recipes).checksum == before.checksum
     _, out, _ = call("log", "ring", "--json")
     assert [row["reason"] for row in json.loads(out)][2:] == ["set by hand: trial", "rolled back: enough"]
+
+
+def test_going_back_to_an_engine_without_certificate_is_refused(call: Call, recipes: Path, tiny_recipe: Recipe) -> None:
+    save_recipe(recipes, dataclasses.replace(tiny_recipe, engine="openvino:fp32"))
+    active = save_recipe(recipes, tiny_recipe)
+    code, _, err = call("rollback", "ring", "0003", "--reason", "it was faster")
+    assert code == 1
+    assert "has no certificate of openvino:fp32" in err
+    assert "inspector certify ring" in err
+    assert load_recipe(recipes).checksum == active.checksum
 
 
 def test_a_version_that_is_not_there_names_those_that_are(call: Call, recipes: Path) -> None:

@@ -1,0 +1,78 @@
+"""The INT8 graph: convolutions in eight bits, what needs precision in FP32, and nearly the same maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from engines.dskd import quantise as quantising
+from engines.dskd.export import trace
+from engines.dskd.method import METHODS, Method
+from engines.dskd.network import Dskd
+from engines.dskd.quantise import MIN_PICTURES, make_int8, quantise
+from engines.errors import RuntimeUnavailable, TrainingError
+from engines.runtimes.base import open_runtime
+
+MakeNetwork = Callable[[str, Method], Dskd]
+PICTURES = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def single(make_network: MakeNetwork) -> bytes:
+    return trace(make_network("efficientnet_lite0", replace(METHODS["dskd"], width=8)), PICTURES)
+
+
+@pytest.fixture(scope="module")
+def quantised(single: bytes) -> bytes:
+    return quantise(single, PICTURES[:MIN_PICTURES])
+
+
+def test_convolutions_eat_eight_bits_and_what_needs_precision_does_not(quantised: bytes) -> None:
+    nodes = onnx.load_from_string(quantised).graph.node
+    made_by = {name: node.op_type for node in nodes for name in node.output}
+    weights = [made_by.get(node.input[1]) for node in nodes if node.op_type == "Conv"]
+    assert len(weights) > 20
+    assert set(weights) == {"DequantizeLinear"}
+    careful = [made_by.get(name) for node in nodes if node.op_type in ("Softplus", "ReduceMean") for name in node.input]
+    assert careful
+    assert "DequantizeLinear" not in careful
+    assert {node.domain for node in nodes} == {""}
+
+
+def test_openvino_really_computes_it_in_int8_and_an_fp32_graph_is_refused(single: bytes, quantised: bytes) -> None:
+    runtime, reference = open_runtime("openvino:int8", quantised, 1), open_runtime("onnxruntime", single, 1)
+    for got, want in zip(runtime.infer(PICTURES[-1]), reference.infer(PICTURES[-1])):
+        assert got.shape == want.shape
+        assert np.isfinite(got).all()
+    runtime.close()
+    reference.close()
+    with pytest.raises(RuntimeUnavailable, match="openvino:int8 would compute in"):
+        open_runtime("openvino:int8", single, 1)
+    with pytest.raises(RuntimeUnavailable, match="openvino:fp32 would compute in"):
+        open_runtime("openvino:fp32", quantised, 1)
+
+
+@pytest.mark.parametrize("difference", [0.6, float("nan")])
+def test_a_graph_that_computes_something_else_is_left_out(
+    single: bytes, quantised: bytes, monkeypatch: pytest.MonkeyPatch, difference: float
+) -> None:
+    monkeypatch.setattr(quantising, "quantise", lambda model, ranges: quantised)
+    monkeypatch.setattr(quantising, "compare", lambda *_: (difference, 0.0))
+    graph, check = make_int8(single, PICTURES, PICTURES)
+    assert graph is None
+    assert check.refused is not None
+    assert "differ from the FP32 graph's" in check.refused
+
+
+def test_without_nncf_or_with_few_pictures_the_error_says_what_to_do(
+    single: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TrainingError, match="7 pictures show too little"):
+        quantise(single, PICTURES[:7])
+    monkeypatch.setattr(quantising.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(TrainingError, match=r"line-inspector\[int8\]"):
+        quantise(single, PICTURES)
