@@ -15,7 +15,7 @@ KEYS = "keys"  # folder of the public keys that may sign bundles, below the data
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The folders of one product: data_dir/products/NAME/{bundles,recipes,certificates,training}."""
+    """The folders of one product: data_dir/products/NAME/{bundles,recipes,certificates,calibration,training}."""
 
     name: str
     folder: Path
@@ -34,6 +34,11 @@ class Product:
     def certificates(self) -> Path:
         """Folder of this box's certificates, one file per recipe, and of the pictures that they are made with."""
         return self.folder / "certificates"
+
+    @property
+    def kept(self) -> Path:
+        """Folder of the pictures behind the active recipe's threshold, and their index."""
+        return self.folder / "calibration"
 
     @property
     def work(self) -> Path:
@@ -91,7 +96,7 @@ class Product:
                 return recipe
         raise RecipeError(
             f"{self.name} has no threshold for engine {engine}, it was calibrated on {active.engine}: other scores, "
-            f"another threshold. With the same pictures: inspector calibrate {self.name} --good DIR --engine {engine}"
+            f"another threshold. With the same pictures: inspector calibrate {self.name} --engine {engine}"
         )
 
     def mark(self) -> str:

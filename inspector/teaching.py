@@ -138,9 +138,14 @@ def calibrate_on(
     contract: Contract,
     console: Console,
     report: Path | None = None,
+    bundle: Bundle | None = None,
 ) -> Calibration:
-    """Calibrate on given samples, make the recipe the active one, and write the report if a name for it is given."""
-    bundle = product.newest_bundle()
+    """Calibrate on given samples, make the recipe the active one, and write the report if a name for it is given.
+
+    Args:
+        bundle: None: the newest.
+    """
+    bundle = bundle or product.newest_bundle()
     any_size = bundle.manifest.input.frame_size is None
     detector = open_detector(bundle, engine or preferred_engine(), any_size=any_size)
     try:

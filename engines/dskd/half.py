@@ -125,7 +125,7 @@ class _Halving:
         self.types |= {name: tensor.data_type for name, tensor in self.constants.items()}
         self.nodes: list[NodeProto] = []
         self.made: dict[str, TensorProto] = {}  # constants in FP16
-        self.depthwise = {node.name for node in graph.node if _attribute(node, "group", 1) > 1}
+        self.depthwise = {node.name for node in graph.node if attribute(node, "group", 1) > 1}
 
     def run(self, model: ModelProto) -> ModelProto:
         for node in self.graph.node:
@@ -149,7 +149,7 @@ class _Halving:
     def _type(self, node: NodeProto) -> int:
         """Type of what the node computes."""
         if node.op_type == "Cast":
-            return _attribute(node, "to", TensorProto.UNDEFINED)
+            return attribute(node, "to", TensorProto.UNDEFINED)
         computed = [self.types[name] for name in node.input if name and name not in self.constants]
         if set(computed).isdisjoint({SINGLE, HALF}):
             return computed[0]
@@ -171,7 +171,8 @@ class _Halving:
         return renamed
 
 
-def _attribute(node: NodeProto, name: str, default: int) -> int:
+def attribute(node: NodeProto, name: str, default: int) -> int:
+    """A whole-number attribute of a node."""
     return next((int(attribute.i) for attribute in node.attribute if attribute.name == name), default)
 
 

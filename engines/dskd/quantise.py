@@ -1,28 +1,31 @@
 """FP32 graph -> INT8 graph for CPUs, by post-training quantisation (NNCF): no training, only ranges seen on good parts.
 
 INT8 are the convolutions and what only passes their results on, with QuantizeLinear and DequantizeLinear around them;
-the picture's normalisation, the teacher's standardisation, distances and means, and the head's softplus stay in FP32.
-The same division as in `half`, so that one list says where precision is needed.
+the picture's normalisation, the teacher's standardisation, distances and means, and the head's softplus stay in FP32,
+the same division as in `half`; and with them the convolutions over the picture and the depthwise ones, whose few
+inputs have no others to even out their rounding (DECISIONS, "What INT8 leaves in FP32").
 """
 
 from __future__ import annotations
 
 import importlib.util
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
-from engines.dskd.half import PASSING, WEIGHTED, compare, fold_constants
+from engines.dskd.half import PASSING, WEIGHTED, attribute, compare, fold_constants
 from engines.errors import TrainingError
 from engines.training_report import GraphCheck
 
 # Relative to the largest value of each map; see `half.LIMIT`. Eight bits differ by more than FP16, and whether a
 # product is judged alike is for the certificate to say: this keeps out what is broken.
 LIMIT = 0.5
+COLOURS = 3
 MIN_PICTURES = 8  # fewer show too little of the range that values have
 
 
@@ -62,7 +65,8 @@ def _nncf(folded: ModelProto, ranges: NDArray[np.uint8]) -> ModelProto:
 
     nncf.set_log_level(logging.ERROR)
     given = folded.graph.input[0].name
-    precise = [node.name for node in folded.graph.node if node.op_type not in WEIGHTED | PASSING]
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in folded.graph.initializer}
+    precise = [node.name for node in folded.graph.node if _is_precise(node, shapes)]
     made: Any = nncf.quantize(
         folded,
         nncf.Dataset(ranges, lambda picture: {given: picture[None]}),
@@ -75,3 +79,12 @@ def _nncf(folded: ModelProto, ranges: NDArray[np.uint8]) -> ModelProto:
     if not isinstance(made, ModelProto):
         raise TrainingError(f"NNCF gave {type(made).__name__}, not an ONNX model; report this")
     return made
+
+
+def _is_precise(node: NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether it stays in FP32."""
+    if node.op_type not in WEIGHTED:
+        return node.op_type not in PASSING
+    is_depthwise = attribute(node, "group", 1) > 1
+    over_picture = node.op_type == "Conv" and shapes.get(node.input[1], (0, 0))[1] == COLOURS
+    return is_depthwise or over_picture

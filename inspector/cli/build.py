@@ -61,4 +61,4 @@ def quantise(
     bundle, check = quantise_product(product(data_dir, name))
     facts = {"product": name, "bundle": bundle.id, "bytes": len(bundle.graph("int8")),
              "fp32_bytes": len(bundle.model), "difference": check.difference, "pictures": check.pictures}  # fmt: skip
-    show(facts, as_json, f"Next: inspector calibrate {name} --good DIR --engine openvino:int8 --data-dir {data_dir}")
+    show(facts, as_json, f"Next: inspector calibrate {name} --engine openvino:int8 --data-dir {data_dir}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import msgspec
 import typer
@@ -26,7 +26,10 @@ from inspector.cli.common import (
     show,
 )
 from inspector.errors import ConfigError
-from inspector.products import product
+from inspector.products import Product, product
+
+if TYPE_CHECKING:
+    from calibration.calibrate import Calibration
 
 app = typer.Typer()
 
@@ -91,10 +94,17 @@ def weights(teacher: Annotated[str, typer.Argument(metavar="TEACHER")]) -> None:
     typer.echo(f"{download_weights(teacher)}")
 
 
-@app.command(epilog="Example: inspector calibrate gasket --good pictures/gasket --max-false-reject 0.01")
+@app.command(
+    epilog="Examples: inspector calibrate gasket --good pictures/gasket --max-false-reject 0.01; "
+    "inspector calibrate gasket --engine openvino:int8"
+)
 def calibrate(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="PRODUCT")],
-    good: Good,
+    good: Annotated[
+        Path | None,
+        typer.Option(help="Folder of pictures of good parts; default: those kept last time, with what was asked then."),
+    ] = None,
     data_dir: DataDir = PRODUCTION_DIR,
     max_false_reject: Annotated[float, typer.Option(help="Share of good parts that may be rejected.")] = 0.01,
     confidence: Annotated[float, typer.Option(help="Confidence in that share.")] = 0.95,
@@ -114,34 +124,65 @@ def calibrate(
     ] = "session",
     operator: Operator = "",
     engine: Annotated[str, typer.Option(help="Runtime that will run the line; default: the best installed.")] = "",
+    keep: Annotated[
+        bool, typer.Option(help="Keep a copy of the pictures for other engines; --no-keep deletes earlier ones.")
+    ] = True,
     report: Report = None,
     as_json: Json = False,
 ) -> None:
     """Set the threshold from good parts that the network has not seen. See docs/CALIBRATION.md."""
     from calibration.calibrate import Contract
+    from inspector.kept import recalibrate
     from inspector.teaching import calibrate_product
 
     check_report(report)
+    console, owner, kept = Console(stderr=True), product(data_dir, name), None
     one_of("--method", method, METHODS)
     one_of("--independent", independent, UNITS)
     one_of("--sub-folder", sub_folder, UNITS)
     contract = Contract(
         max_false_reject, confidence, strict, cast(Method, method), cast(Unit, independent), operator_name(operator)
     )
-    made = calibrate_product(
-        product(data_dir, name), good, engine, contract, Console(stderr=True), cast(Unit, sub_folder), report
-    )
+    if good is None:
+        _check_asked_before(context)
+        made = recalibrate(owner, engine, contract.operator, strict, console, report)
+    else:
+        made = calibrate_product(owner, good, engine, contract, console, cast(Unit, sub_folder), report)
+        kept = _keep(owner, made, keep)
     recipe = made.recipe
     doubts = [{"picture": str(made.samples[d.index].path), "kind": d.kind, "detail": d.detail} for d in made.doubts]
     facts = {
         "product": name, "recipe": recipe.checksum, "engine": recipe.engine, "refused": len(made.refused),
         "threshold": recipe.thresholds.review, "reject": recipe.thresholds.reject,
         "evidence": msgspec.to_builtins(recipe.evidence), "sentence": recipe.evidence.sentence(),
-        "promise": recipe.evidence.promise(), "doubts": doubts,
+        "promise": recipe.evidence.promise(), "doubts": doubts, "kept_bytes": kept,
     }  # fmt: skip
     show({**facts, "doubts": len(doubts)} if not as_json else facts, as_json, f"{recipe.evidence.sentence()}.")
     for doubt in doubts if not as_json else ():
         typer.echo(f"look at {doubt['picture']}: {doubt['kind'].replace('_', ' ')}, {doubt['detail']}", err=True)
+
+
+def _check_asked_before(context: typer.Context) -> None:
+    """What the kept pictures are held against was asked before; another wish would be lost in silence."""
+    wished = ("max_false_reject", "confidence", "method", "independent", "sub_folder", "keep")
+    for name in wished:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            raise ConfigError(f"--{name.replace('_', '-')} needs --good: without it what the active recipe asks stays")
+
+
+def _keep(owner: Product, made: Calibration, keep: bool) -> int:
+    """Bytes kept; the recipe is active already, so that a full disk is a warning."""
+    from inspector.kept import forget_calibration, keep_calibration
+
+    if not keep:
+        forget_calibration(owner)
+        return 0
+    try:
+        return keep_calibration(owner, made)
+    except OSError as error:
+        typer.echo(f"{owner.name} is calibrated, but its pictures can't be kept: {error}", err=True)
+        return 0
 
 
 def _view(region: str | None, fit: str, tiles: str | None, locate: Path | None, locate_box: str | None) -> View:

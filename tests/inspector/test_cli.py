@@ -216,6 +216,34 @@ def test_calibrate_strict_says_how_many_parts_are_needed(call: Call, data_dir: P
     assert "collect 299 parts" in err
 
 
+def test_calibrate_without_good_scores_the_kept_pictures_with_what_was_asked(
+    call: Call, data_dir: Path, tmp_path: Path
+) -> None:
+    good = folder_of_parts(tmp_path / "good", 30)
+    at = ("--data-dir", data_dir, "--json")
+    _, out, _ = call("calibrate", "ring", "--good", good, "--max-false-reject", 0.2, *at, "--engine", "onnxruntime")
+    first = json.loads(out)
+    assert first["kept_bytes"] > 0
+    shutil.rmtree(good)
+    code, out, _ = call("calibrate", "ring", "--engine", "openvino", *at)
+    second = json.loads(out)
+    assert (code, second["engine"], second["kept_bytes"]) == (0, "openvino:fp32", None)
+    assert (second["evidence"]["asked"], second["evidence"]["bound"]) == (0.2, first["evidence"]["bound"])
+    code, _, err = call("calibrate", "ring", "--confidence", 0.5, *at)
+    assert code == 1
+    assert "--confidence needs --good" in err
+
+
+def test_no_keep_leaves_no_picture(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    good = folder_of_parts(tmp_path / "good", 30)
+    for keep in ("--keep", "--no-keep"):
+        code, _, _ = call("calibrate", "ring", "--good", good, keep, "--data-dir", data_dir)
+        assert code == 0
+    code, _, err = call("calibrate", "ring", "--data-dir", data_dir)
+    assert code == 1
+    assert "no picture was kept; give the folder of good parts" in err
+
+
 def test_calibrate_names_a_corrupt_picture(call: Call, data_dir: Path, tmp_path: Path) -> None:
     good = folder_of_parts(tmp_path / "good", 3)
     (good / "0001.png").write_bytes(b"no picture")

@@ -113,7 +113,7 @@ def test_when_no_engine_can_be_used_each_says_why(ring: Product) -> None:
         opened(ring, "openvino:bf16", OPENVINO)
     said = str(caught.value)
     assert "openvino:bf16: ring has no threshold for engine openvino:bf16" in said
-    assert "inspector calibrate ring --good DIR --engine openvino:bf16" in said
+    assert "inspector calibrate ring --engine openvino:bf16" in said
     assert f"{OPENVINO}: ring has no certificate" in said
 
 

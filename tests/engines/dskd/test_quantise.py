@@ -25,6 +25,7 @@ def single() -> bytes:
         "stem": (WIDTH, 3, 3, 3),
         "own": (WIDTH, 1, 3, 3),
         "deep": (WIDTH, WIDTH, 3, 3),
+        "deeper": (WIDTH, WIDTH, 3, 3),
         "logit": (1, WIDTH, 1, 1),
     }
     constants = [
@@ -40,7 +41,9 @@ def single() -> bytes:
         make("Relu", ["a"], ["b"], "relu"),
         make("Conv", ["b", "own"], ["c"], "depthwise", group=WIDTH, pads=[1] * 4),
         make("Clip", ["c", "0", "6"], ["d"], "clip"),
-        make("Conv", ["d", "deep"], ["e"], "deep", pads=[1] * 4),
+        make("Conv", ["d", "deep"], ["j"], "deep", pads=[1] * 4),
+        make("Relu", ["j"], ["k"], "rectify"),
+        make("Conv", ["k", "deeper"], ["e"], "deeper", pads=[1] * 4),
         make("Sub", ["d", "e"], ["f"], "difference"),
         make("Mul", ["f", "f"], ["g"], "square"),
         make("ReduceMean", ["g"], ["map0"], "mean", axes=[1], keepdims=0),
@@ -64,9 +67,10 @@ def quantised(single: bytes) -> bytes:
 def test_convolutions_eat_eight_bits_and_what_needs_precision_does_not(quantised: bytes) -> None:
     nodes = onnx.load_from_string(quantised).graph.node
     made_by = {name: node.op_type for node in nodes for name in node.output}
-    weights = [made_by.get(node.input[1]) for node in nodes if node.op_type == "Conv"]
-    assert len(weights) == 4
-    assert set(weights) == {"DequantizeLinear"}
+    weights = {node.name: made_by.get(node.input[1]) for node in nodes if node.op_type == "Conv"}
+    in_eight_bits = {name for name, maker in weights.items() if maker == "DequantizeLinear"}
+    assert len(weights) == 5
+    assert in_eight_bits == {"deep", "deeper", "logit"}  # not the one over the picture, nor the depthwise one
     careful = [made_by.get(name) for node in nodes if node.op_type in ("Softplus", "ReduceMean") for name in node.input]
     assert careful
     assert "DequantizeLinear" not in careful
