@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -242,6 +243,22 @@ def test_no_keep_leaves_no_picture(call: Call, data_dir: Path, tmp_path: Path) -
     code, _, err = call("calibrate", "ring", "--data-dir", data_dir)
     assert code == 1
     assert "no picture was kept; give the folder of good parts" in err
+
+
+def test_a_full_disk_keeps_no_picture_and_the_recipe_is_active(
+    call: Call, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    good = folder_of_parts(tmp_path / "good", 30)
+    monkeypatch.setattr("inspector.kept.shutil.copyfile", full)
+    at = ("--engine", "onnxruntime", "--data-dir", data_dir, "--json")
+    code, out, err = call("calibrate", "ring", "--good", good, *at)
+    facts = json.loads(out)
+    assert (code, facts["kept_bytes"]) == (0, 0)
+    assert "ring is calibrated, but its pictures can't be kept" in err
+    assert product(data_dir, "ring").active()[0].checksum == facts["recipe"]
 
 
 def test_calibrate_names_a_corrupt_picture(call: Call, data_dir: Path, tmp_path: Path) -> None:
