@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -54,7 +56,8 @@ def quantise(model: bytes, ranges: NDArray[np.uint8]) -> bytes:
     if len(ranges) < MIN_PICTURES:
         raise TrainingError(f"{len(ranges)} pictures show too little of the values' ranges; {MIN_PICTURES} are needed")
     folded = fold_constants(model)
-    made = _nncf(folded, ranges)
+    with redirect_stdout(sys.stderr):  # its bars would stand before a command's --json
+        made = _nncf(folded, ranges)
     onnx.checker.check_model(made, full_check=True)
     return bytes(made.SerializeToString())
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
+
 import numpy as np
 import onnx
 import pytest
@@ -61,7 +64,10 @@ def single() -> bytes:
 
 @pytest.fixture(scope="module")
 def quantised(single: bytes) -> bytes:
-    return quantise(single, PICTURES[:MIN_PICTURES])
+    with redirect_stdout(io.StringIO()) as said:
+        made = quantise(single, PICTURES[:MIN_PICTURES])
+    assert said.getvalue() == "", "standard output is for --json"
+    return made
 
 
 def test_convolutions_eat_eight_bits_and_what_needs_precision_does_not(quantised: bytes) -> None:
