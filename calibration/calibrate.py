@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +15,13 @@ from calibration.frames import Glimpse, glimpse, learn_frames
 from calibration.hygiene import Doubt, Look, doubts, look
 from calibration.recipe import Recipe
 from calibration.samples import Sample, unused
-from calibration.thresholds import Thresholds, draw, false_reject_bound, find_thresholds, left_out
+from calibration.thresholds import draw, false_reject_bound, find_thresholds, left_out
 from engines.bundle import Bundle
 from engines.detector import Detector
 from engines.errors import ImageError, PartNotFound
 from engines.image import Image, fingerprint, read_image
 from engines.locate import cut_template
-from engines.scoring import Score, score
+from engines.scoring import AREA, Score, Scoring, rule_values, score
 
 STRANGE = 0.1  # of the region above the pixel limit, in the median picture; a thousandth is usual for good parts
 
@@ -33,6 +33,7 @@ class Contract:
     Attributes:
         independent: what counts as one: a session, or each part, which is true only as long as parts look like those
             of the calibrated sessions.
+        area: whether the area above the pixel limit has a limit of its own; each zone of the scoring always has.
         operator: who asks.
     """
 
@@ -42,6 +43,7 @@ class Contract:
     method: Method = "order"
     independent: Unit = "session"
     operator: str = ""
+    area: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,48 +79,54 @@ def calibrate(
     detector: Detector,
     contract: Contract,
     on_sample: Callable[[int, int], None] = lambda done, total: None,
+    scoring: Scoring | None = None,
 ) -> Calibration:
     """Score the good parts on the engine that will run, and set the thresholds.
+
+    Args:
+        scoring: the bundle's with masks of zones or of what to ignore; None: the bundle's as it is.
 
     Raises:
         ImageError: a picture can't be read or has another size than taught; the message names it.
         SampleError: fewer than two pictures are left, they are all alike, or show another product.
         UnreachableBound: under `strict`, the parts don't support the bound.
     """
-    seen = []
+    seen, scoring = [], scoring or detector.bundle.scoring
     for index, sample in enumerate(samples):
-        seen.append(_see(sample, detector))
+        seen.append(_see(sample, detector, scoring))
         on_sample(index + 1, len(samples))
     kept, refused = _free(seen, detector.bundle)
     _check(kept, refused, contract)
     kept.sort(key=lambda entry: (_value(entry), entry.print))
     scores, prints = tuple(map(_value, kept)), tuple(entry.print for entry in kept)
     groups = tuple(entry.sample.group if contract.independent == "session" else entry.sample.part for entry in kept)
+    rules = _rules(kept, scoring, contract)
     thresholds, evidence = find_thresholds(
-        scores, groups, contract.asked, contract.confidence, contract.strict, prints, contract.method
+        scores, groups, contract.asked, contract.confidence, contract.strict, prints, contract.method, rules
     )
     recipe = Recipe(
         product=product,
         bundle=detector.bundle.id,
         engine=detector.engine,
         created=utc_now(),
-        scoring=detector.bundle.scoring,
+        scoring=scoring,
         thresholds=thresholds,
-        evidence=_by_session(kept, scores, groups, prints, thresholds, evidence, contract),
+        evidence=_by_session(kept, scores, groups, prints, rules, evidence, contract),
         calibrate=prints,
         scores=scores,
         groups=groups,
         frames=learn_frames([entry.glimpse for entry in kept]),
+        rules=rules,
     )
     doubtful = doubts([entry.look for entry in kept], scores)
     used, set_aside = (tuple(entry.sample for entry in entries) for entries in (kept, refused))
     return Calibration(recipe, used, scores, set_aside, tuple(doubtful))
 
 
-def _see(sample: Sample, detector: Detector) -> _Seen:
+def _see(sample: Sample, detector: Detector, scoring: Scoring) -> _Seen:
     image = read_image(sample.path)
     try:
-        seen: Score | None = score(detector.detect(image).maps, detector.bundle.scoring)
+        seen: Score | None = score(detector.detect(image).maps, scoring)
     except PartNotFound:
         seen = None
     except ImageError as error:
@@ -179,7 +187,7 @@ def _by_session(
     scores: Sequence[float],
     groups: Sequence[str],
     prints: Sequence[str],
-    thresholds: Thresholds,
+    rules: Mapping[str, Sequence[float]],
     evidence: Evidence,
     contract: Contract,
 ) -> Evidence:
@@ -192,15 +200,22 @@ def _by_session(
     by_session = contract.independent == "session"
     evidence = replace(evidence, sessions=len(named), unit="session" if by_session else "part")
     if by_session and contract.asked < evidence.bound < 1:
-        # The limit is the largest score of all or above it: among parts taken as independent, none lies above.
+        # Each limit is the largest value of all or above it: among parts taken as independent, none lies above.
         parts = draw([entry.sample.part for entry in kept], prints).size
-        evidence = replace(evidence, within=false_reject_bound(parts, 0, contract.confidence))
-    shares = left_out(scores, groups, sessions, contract.asked, contract.confidence, prints)
+        evidence = replace(evidence, within=false_reject_bound(parts, len(rules), contract.confidence))
+    shares = left_out(scores, groups, sessions, contract.asked, contract.confidence, prints, rules)
     if not shares:
         return evidence
     return replace(
         evidence, left_out=sum(shares.values()) / len(shares), left_out_worst=max(shares.values())
     )  # fmt: skip
+
+
+def _rules(kept: Sequence[_Seen], scoring: Scoring, contract: Contract) -> dict[str, tuple[float, ...]]:
+    """By rule that gets a limit, its value for each picture; infinite where the part was not found."""
+    names = [name for name in rule_values(0.0, dict.fromkeys(scoring.zones, 0.0)) if name != AREA or contract.area]
+    rows = [{} if entry.score is None else rule_values(entry.score.area, entry.score.zones) for entry in kept]
+    return {name: tuple(row.get(name, math.inf) for row in rows) for name in names}
 
 
 def _value(entry: _Seen) -> float:

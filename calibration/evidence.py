@@ -35,6 +35,7 @@ class Evidence:
             worst session; None: fewer than two sessions.
         tail_p: p-value of the fitted tail's goodness of fit; None: no tail was fitted.
         operator: who calibrated; a name, not yet an identity.
+        rules: how many limits share the bound: a part that breaks any of them is rejected.
     """
 
     parts: int
@@ -52,6 +53,7 @@ class Evidence:
     left_out_worst: float | None = None
     tail_p: float | None = None
     operator: str = ""
+    rules: int = 1
 
     @property
     def reaches_asked(self) -> bool:
@@ -61,7 +63,7 @@ class Evidence:
     @property
     def needed(self) -> int:
         """Fewest independent parts that can support what was asked."""
-        return parts_needed(self.asked, self.confidence)
+        return parts_needed(self.asked, self.confidence, self.rules)
 
     def sentence(self) -> str:
         """What the parts support, in one line."""
@@ -72,6 +74,8 @@ class Evidence:
                 "should be found; mend the location (docs/INPUT.md)"
             )
         said = [f"{self.parts} {unit}: at most {percent(self.bound)} false rejects, {self._sure} confidence"]
+        if self.rules > 1:
+            said.append(f"by {self.rules} rules together")
         if not self.reaches_asked:
             said.append(f"the {percent(self.asked)} asked for needs at least {self.needed} {self.unit}s")
         if self.within is not None:
@@ -110,9 +114,19 @@ class Evidence:
         return ["the limit was SET BY HAND"] if self.method == "hand" else []
 
 
-def parts_needed(bound: float, confidence: float) -> int:
-    """Fewest good parts that can support `bound` at all: n with (1 - bound)^n <= 1 - confidence."""
-    return math.ceil(math.log(1 - confidence) / math.log(1 - bound))
+def parts_needed(bound: float, confidence: float, rules: int = 1) -> int:
+    """Fewest good parts that can support `bound` at all: n of which, at that share, fewer than `rules` are rejected
+    with probability 1 - confidence at most. For one rule (1 - bound)^n <= 1 - confidence.
+    """
+    parts = math.ceil(math.log(1 - confidence) / math.log(1 - bound))
+    while rules > 1 and _fewer(rules, parts, bound) > 1 - confidence:
+        parts += 1
+    return parts
+
+
+def _fewer(rules: int, parts: int, share: float) -> float:
+    """Probability that of so many parts fewer than `rules` are among the share."""
+    return sum(math.comb(parts, k) * share**k * (1 - share) ** (parts - k) for k in range(rules))
 
 
 def percent(share: float) -> str:

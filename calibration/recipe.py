@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from calibration.frames import SERIES, SIDE, Frames
 from calibration.thresholds import Thresholds
 from engines.bundle import write_folder
 from engines.errors import EngineError
-from engines.scoring import Scoring
+from engines.scoring import Scoring, rule_values
 from engines.scoring_file import Arrays, arrays_scoring, pack_arrays, scoring_arrays, unpack_arrays
 
 if sys.version_info >= (3, 11):
@@ -34,6 +34,7 @@ else:
 
 FORMAT = 1
 TEXT, ARRAYS, ACTIVE = "recipe.toml", "recipe.npz", "active"
+RULE = "rule:"  # before the name of a rule whose values are kept
 VERSION = re.compile(r"[0-9]{4,9}")
 PRODUCT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
@@ -45,7 +46,7 @@ class ByHand:
     Attributes:
         engineer: who signed for limits outside the calibrated ones; "": they lie between them. A name that was typed:
             the program does not yet know users.
-        review, reject: the limits as calibrated.
+        review, reject, rules: the limits as calibrated.
     """
 
     date: str
@@ -54,6 +55,7 @@ class ByHand:
     reason: str
     review: float
     reject: float
+    rules: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Recipe:
         calibrate: fingerprints of the pictures behind the thresholds, by ascending score.
         scores: one per picture, ascending; infinite where the part was not found.
         groups: one per picture: what the contract counts as one; empty in recipes that don't know it.
+        rules: by name, one value per picture for each further rule that has a limit; see `Thresholds.rules`.
         by_hand: None: the limits are those of calibration.
         frames: of the same pictures; None: not known, and drift is watched by scores alone.
         checksum: sha256 over text and arrays; "" until saved.
@@ -84,6 +87,7 @@ class Recipe:
     by_hand: ByHand | None = None
     frames: Frames | None = None
     checksum: str = ""
+    rules: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def plc_checksum(self) -> int:
@@ -187,7 +191,8 @@ def _verify(folder: Path, document: dict[str, Any], text: _Text, arrays: bytes) 
         raise RecipeError(f"{folder / ARRAYS} was changed since calibration; calibrate the product again")
     if _checksum(document) != text.checksum:
         raise RecipeError(f"{folder / TEXT} was changed since calibration; calibrate the product again")
-    if not math.isfinite(text.thresholds.review) or not text.thresholds.review <= text.thresholds.reject:
+    limits = (text.thresholds.review, *text.thresholds.rules.values())
+    if not all(map(math.isfinite, limits)) or not text.thresholds.review <= text.thresholds.reject:
         raise RecipeError(f"{folder / TEXT} has limits {text.thresholds}; calibrate the product again")
     evidence = text.evidence
     shares = (evidence.bound, evidence.confidence, evidence.asked, 1.0 if evidence.within is None else evidence.within)
@@ -202,14 +207,22 @@ def _assemble(folder: Path, text: _Text, data: bytes) -> Recipe:
         scores = tuple(float(value) for value in np.asarray(arrays.pop("scores"), np.float64))
         groups = tuple(str(name) for name in np.asarray(arrays.pop("groups", ()), np.str_))
         frames = _frames(arrays.pop("frame_reference", None), arrays.pop("frame_values", None))
+        rules = {
+            key.removeprefix(RULE): tuple(np.asarray(arrays.pop(key), np.float64).tolist())
+            for key in list(arrays)
+            if key.startswith(RULE)
+        }
         scoring = arrays_scoring(arrays)
+        unknown = text.thresholds.rules.keys() - rule_values(0.0, dict.fromkeys(scoring.zones, 0.0))
+        if unknown or any(len(values) != len(scores) for values in rules.values()):
+            raise ValueError(f"limits of {sorted(unknown)}, values of {sorted(rules)}: not those of its pictures")
         if groups and not len(groups) == len(scores) == len(prints):
             raise ValueError(f"{len(scores)} scores, {len(groups)} groups and {len(prints)} fingerprints")
     except (EngineError, KeyError, ValueError, TypeError) as error:
         raise RecipeError(f"{folder / ARRAYS}: {error}; calibrate the product again") from error
     return Recipe(
         text.product, text.bundle, text.engine, text.created, scoring, text.thresholds, text.evidence, prints, scores,
-        groups, text.by_hand, frames, text.checksum,
+        groups, text.by_hand, frames, text.checksum, rules,
     )  # fmt: skip
 
 
@@ -225,6 +238,7 @@ def _recipe_arrays(recipe: Recipe) -> Arrays:
     arrays = {**scoring_arrays(recipe.scoring), "calibrate": prints, "scores": np.asarray(recipe.scores, np.float64)}
     if recipe.groups:
         arrays["groups"] = np.asarray(recipe.groups, np.str_)
+    arrays |= {f"{RULE}{name}": np.asarray(values, np.float64) for name, values in recipe.rules.items()}
     if recipe.frames is not None:
         arrays |= {"frame_reference": recipe.frames.reference, "frame_values": recipe.frames.values}
     return arrays
@@ -238,11 +252,13 @@ def _recipe_text(recipe: Recipe, arrays: str) -> dict[str, Any]:
         "engine": recipe.engine,
         "created": recipe.created,
         "arrays": arrays,
-        "thresholds": asdict(recipe.thresholds),
+        "thresholds": {key: value for key, value in asdict(recipe.thresholds).items() if value != {}},
         # TOML has no null: what is None is left out
         "evidence": {key: value for key, value in asdict(recipe.evidence).items() if value is not None},
     }
-    return text if recipe.by_hand is None else {**text, "by_hand": asdict(recipe.by_hand)}
+    if recipe.by_hand is not None:
+        text["by_hand"] = {key: value for key, value in asdict(recipe.by_hand).items() if value != {}}
+    return text
 
 
 def _checksum(text: Mapping[str, Any]) -> str:

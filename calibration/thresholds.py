@@ -11,9 +11,10 @@ only lower the share above T. A part that was not found scores infinity: the lin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,13 @@ class Thresholds:
     Attributes:
         review: the limit that carries the bound; everything above it is ejected.
         reject: the largest score that any good calibration part had, or the review limit where that is larger.
+        rules: limits of further rules, by the names of `engines.scoring.rule_values`: above any of them a part is
+            rejected, whatever its score.
     """
 
     review: float
     reject: float
+    rules: dict[str, float] = field(default_factory=dict)
 
 
 def find_thresholds(
@@ -46,10 +50,11 @@ def find_thresholds(
     strict: bool = False,
     lots: Sequence[str] = (),
     method: Method = "order",
+    rules: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> tuple[Thresholds, Evidence]:
-    """Thresholds with the lowest review limit whose bound still is at most `asked`.
+    """Thresholds with the lowest limits whose bound still is at most `asked`.
 
-    With too few groups for `asked` the limit is the largest score of all pictures, and the bound what the groups
+    With too few groups for `asked` each limit is the largest value of all pictures, and the bound what the groups
     support; that is where `method` matters.
 
     Args:
@@ -62,28 +67,33 @@ def find_thresholds(
             the first of each group.
         method: what to do with too few groups: `order` states what they support; `tail` raises the limit to where a
             fitted tail says `asked`; `provisional` asks for confirmed parts.
+        rules: by name, one value per picture, infinite where the score is: each rule gets a limit, and the bound is
+            on parts that break any.
 
     Raises:
-        CalibrationError: no scores, a score that is NaN or -inf, or a share outside 0..1.
+        CalibrationError: no scores, a value that is NaN or -inf, a share outside 0..1, or a tail for several rules.
         SampleError: no part was found, all scores are alike, or the tail can't be fitted.
         UnreachableBound: under `strict`, more parts are needed.
     """
-    values = _checked(scores, groups, asked, confidence)
-    drawn = np.sort(values[draw(groups, lots)])
-    limit, above = _limit(values, drawn, asked, confidence)
-    bound = false_reject_bound(drawn.size, above, confidence) if limit < math.inf else 1.0
-    missing = int(np.isposinf(values).sum())
+    values = np.stack([_checked(row, groups, asked, confidence) for row in (scores, *rules.values())])
+    if method == "tail" and rules:
+        raise CalibrationError(f"a tail is fitted to scores alone, not to {', '.join(rules)}; use another --method")
+    drawn = values[:, draw(groups, lots)]
+    limits, bound = _limits(values, drawn, asked, confidence)
+    missing = int(np.isposinf(values[0]).sum())
     if strict and bound > asked:
-        raise UnreachableBound(_refusal(drawn.size, bound, asked, confidence, missing))
-    largest = float(values[values < math.inf].max())
-    review = min(limit, largest)
-    over = int((drawn > review).sum())
-    evidence = Evidence(drawn.size, values.size, over, bound, confidence, asked, missing=missing)
+        raise UnreachableBound(_refusal(drawn.shape, bound, asked, confidence, missing))
+    largest = np.where(values < math.inf, values, -math.inf).max(1)
+    limits = np.minimum(limits, largest)
+    over = int((drawn > limits[:, None]).any(0).sum())
+    evidence = Evidence(
+        drawn.shape[1], len(scores), over, bound, confidence, asked, missing=missing, rules=len(values)
+    )  # fmt: skip
     if method == "tail" and asked < bound < 1:
-        return _extrapolated(drawn, largest, evidence)
+        return _extrapolated(np.sort(drawn[0]), float(largest[0]), evidence)
     if method == "provisional" and asked < bound < 1:
         evidence = replace(evidence, method=method)
-    return Thresholds(review, largest), evidence
+    return Thresholds(float(limits[0]), float(largest[0]), dict(zip(rules, limits[1:].tolist()))), evidence
 
 
 def false_reject_bound(parts: int, above: int, confidence: float) -> float:
@@ -92,12 +102,12 @@ def false_reject_bound(parts: int, above: int, confidence: float) -> float:
 
 
 def draw(groups: Sequence[str], lots: Sequence[str] = ()) -> NDArray[np.intp]:
-    """Indices of one picture per group: that with the smallest lot."""
-    if len(set(groups)) == len(groups):
-        return np.arange(len(groups))
+    """Indices of one picture per group: that with the smallest lot; in the order of the lots where they are given."""
     order = np.argsort(np.asarray(lots), kind="stable") if len(lots) else np.arange(len(groups))
+    if len(set(groups)) == len(groups):
+        return order
     _, first = np.unique(np.asarray(groups)[order], return_index=True)
-    return np.asarray(order[first], np.intp)
+    return np.asarray(order[np.sort(first)], np.intp)
 
 
 def left_out(
@@ -107,27 +117,56 @@ def left_out(
     asked: float,
     confidence: float,
     lots: Sequence[str] = (),
+    rules: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> dict[str, float]:
-    """For each session, the share of its pictures above the limit that the other sessions set.
+    """For each session, the share of its pictures above a limit that the other sessions set.
 
     Empty with fewer than two sessions: then nothing is known of how sessions differ.
     """
-    values, names = np.asarray(scores, np.float64), np.asarray(sessions)
+    values, names = np.asarray([scores, *rules.values()], np.float64), np.asarray(sessions)
     shares: dict[str, float] = {}
     for session in dict.fromkeys(sessions):
         rest = [int(i) for i in np.flatnonzero(names != session)]
         if not rest:
             return {}
         others = draw([groups[i] for i in rest], [lots[i] for i in rest] if len(lots) else ())
-        limit, _ = _limit(values[rest], np.sort(values[rest][others]), asked, confidence)
-        shares[str(session)] = float((values[names == session] > limit).mean())
+        limits, _ = _limits(values[:, rest], values[:, rest][:, others], asked, confidence)
+        shares[str(session)] = float((values[:, names == session] > limits[:, None]).any(0).mean())
     return shares
 
 
-def _limit(values: Values, drawn: Values, asked: float, confidence: float) -> tuple[float, int]:
-    """The review limit and how many of the sorted `drawn` it was chosen to leave above; infinite: no limit holds."""
-    above = most_above(drawn.size, asked, confidence)
-    return (float(values.max()), 0) if above is None else (float(drawn[drawn.size - 1 - above]), above)
+def _limits(values: Values, drawn: Values, asked: float, confidence: float) -> tuple[Values, float]:
+    """Limits (R,) of the values (R, N) and the bound of the drawn ones (R, n); 1: no limit holds, one is infinite."""
+    rules, parts = drawn.shape
+    above = most_above(parts, asked, confidence)
+    if above is None or above + 1 < rules:
+        limits, above = values.max(1), rules - 1
+    else:
+        limits = cut_blocks(drawn, above + 1)
+    return limits, false_reject_bound(parts, above, confidence) if np.isfinite(limits).all() else 1.0
+
+
+def cut_blocks(drawn: Values, blocks: int) -> Values:
+    """Limits (R,) of R rules, so that the share of parts above any of them is that of `blocks` order statistics.
+
+    The rules take turns; each lowers its limit to the largest value that is left, and the part that had it is set
+    aside. What was cut off follows Beta(blocks, n + 1 - blocks) whatever the values and however the rules depend on
+    each other (Tukey, Statistically equivalent blocks, Ann. Math. Stat. 18, 1947). One rule: the order statistic.
+
+    Args:
+        drawn: (R, n), in an order that says nothing of them: of equal values the first is set aside.
+        blocks: at least R, at most n.
+    """
+    rules, parts = drawn.shape
+    if rules == 1:
+        return np.partition(drawn, parts - blocks)[:, parts - blocks]
+    left, limits = drawn.copy(), np.full(rules, math.inf)
+    for turn in range(blocks):
+        rule = turn % rules
+        part = int(left[rule].argmax())
+        limits[rule] = left[rule, part]
+        left[:, part] = -math.inf
+    return limits
 
 
 @lru_cache(maxsize=256)
@@ -155,7 +194,8 @@ def _extrapolated(drawn: Values, largest: float, evidence: Evidence) -> tuple[Th
     return Thresholds(review, review), evidence
 
 
-def _refusal(parts: int, bound: float, asked: float, confidence: float, missing: int) -> str:
+def _refusal(shape: tuple[int, ...], bound: float, asked: float, confidence: float, missing: int) -> str:
+    rules, parts = shape
     if bound == 1 and missing:
         return (
             f"{missing} good pictures show no part where it should be found and would be ejected at any limit: too "
@@ -163,7 +203,7 @@ def _refusal(parts: int, bound: float, asked: float, confidence: float, missing:
         )
     return (
         f"{parts} parts support at most {percent(bound)} false rejects at {100 * confidence:.6g}% confidence, "
-        f"{percent(asked)} was asked; collect {parts_needed(asked, confidence)} parts"
+        f"{percent(asked)} was asked; collect {parts_needed(asked, confidence, rules)} parts"
     )
 
 

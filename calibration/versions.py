@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.changes import utc_now
 from calibration.errors import CalibrationError, RecipeError
 from calibration.evidence import Evidence, percent
 from calibration.recipe import ACTIVE, VERSION, ByHand, Recipe, activate, active_version, read_version
 from calibration.thresholds import Thresholds, draw, false_reject_bound
+from engines.scoring import rule_values
 from engines.scoring_file import pack_arrays, scoring_arrays
 
 Fact = str | int | float | None
@@ -55,7 +60,6 @@ def read_named(parent: Path, name: str) -> Recipe:
 
 def facts(recipe: Recipe) -> dict[str, Fact]:
     """All of a recipe that people compare, flat."""
-    scoring = hashlib.sha256(pack_arrays(scoring_arrays(recipe.scoring))).hexdigest()
     return {
         "product": recipe.product,
         "checksum": recipe.checksum,
@@ -63,12 +67,17 @@ def facts(recipe: Recipe) -> dict[str, Fact]:
         "created": recipe.created,
         "bundle": recipe.bundle,
         "engine": recipe.engine,
-        "scoring": f"by {recipe.scoring.statistics}, {len(recipe.scoring.zones)} zones, {scoring[:12]}",
+        "scoring": f"by {recipe.scoring.statistics}, {len(recipe.scoring.zones)} zones, {scoring_of(recipe)[:12]}",
         "pictures": len(recipe.calibrate),
-        **{f"limit.{key}": value for key, value in asdict(recipe.thresholds).items()},
+        **_flat("limit", asdict(recipe.thresholds)),
         **{f"evidence.{key}": value for key, value in asdict(recipe.evidence).items()},
-        **({f"by_hand.{key}": value for key, value in asdict(recipe.by_hand).items()} if recipe.by_hand else {}),
+        **(_flat("by_hand", asdict(recipe.by_hand)) if recipe.by_hand else {}),
     }
+
+
+def _flat(prefix: str, values: dict[str, Any]) -> dict[str, Fact]:
+    rules = values.pop("rules", {})
+    return {f"{prefix}.{key}": value for key, value in {**values, **rules}.items()}
 
 
 def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Fact, Fact]]:
@@ -79,6 +88,18 @@ def differences(old: Recipe, new: Recipe) -> dict[str, tuple[Fact, Fact]]:
         for key in dict.fromkeys((*before, *after))
         if before.get(key) != after.get(key)
     }
+
+
+def comparable(parent: Path, recipe: Recipe) -> frozenset[str]:
+    """Checksums of all versions that score as this recipe does: the same bundle, statistics, masks and zones."""
+    wanted = (recipe.bundle, scoring_of(recipe))
+    known = (version.recipe for version in list_versions(parent) if version.recipe is not None)
+    return frozenset(entry.checksum for entry in known if (entry.bundle, scoring_of(entry)) == wanted)
+
+
+def scoring_of(recipe: Recipe) -> str:
+    """sha256 of what turns maps into scores: statistics, masks, zones."""
+    return hashlib.sha256(pack_arrays(scoring_arrays(recipe.scoring))).hexdigest()
 
 
 def roll_back(parent: Path, name: str, operator: str, reason: str) -> Recipe:
@@ -95,47 +116,95 @@ def roll_back(parent: Path, name: str, operator: str, reason: str) -> Recipe:
 
 
 def set_limits(
-    recipe: Recipe, review: float, reject: float | None, operator: str, engineer: str, reason: str
+    recipe: Recipe,
+    review: float | None,
+    reject: float | None,
+    operator: str,
+    engineer: str,
+    reason: str,
+    rules: Mapping[str, float] = MappingProxyType({}),
 ) -> Recipe:
     """The same recipe with other limits, unsaved.
 
     Limits between the calibrated ones need a reason; others an engineer's name too, because nothing that was measured
-    supports them.
+    supports them: a limit of a further rule other than the calibrated one, or of a rule that was not calibrated.
 
     Args:
+        review: None: as it is.
         reject: None: as calibrated, or the review limit where that is larger.
+        rules: limits of further rules by name; the others stay.
 
     Raises:
-        CalibrationError: not finite, in the wrong order, or without reason or signature.
+        CalibrationError: not finite, in the wrong order, of an unknown rule, or without reason or signature.
     """
-    origin = recipe.by_hand or ByHand("", "", "", "", recipe.thresholds.review, recipe.thresholds.reject)
-    limits = Thresholds(review, max(review, origin.reject) if reject is None else reject)
-    if not (math.isfinite(limits.review) and limits.review <= limits.reject < math.inf):
-        raise CalibrationError(f"limits {limits.review} and {limits.reject}: give finite ones, review <= reject")
+    before = recipe.thresholds
+    origin = recipe.by_hand or ByHand("", "", "", "", before.review, before.reject, before.rules)
+    limits = _checked(recipe, before.review if review is None else review, reject, origin, {**before.rules, **rules})
     if not reason.strip():
         raise CalibrationError("a limit set by hand needs its reason; say why with --reason")
-    is_outside = limits.review < origin.review or limits.reject > origin.reject
-    if is_outside and not engineer.strip():
+    if _is_outside(limits, origin) and not engineer.strip():
         raise CalibrationError(
-            f"limits {limits.review:.6g} and {limits.reject:.6g} lie outside the calibrated {origin.review:.6g} to "
-            f"{origin.reject:.6g}; an engineer must sign: --engineer NAME"
+            f"limits {_told(limits)} lie outside the calibrated {_told(origin)}; an engineer must sign: --engineer NAME"
         )
-    signed = ByHand(utc_now(), operator, engineer, reason, origin.review, origin.reject)
-    evidence = _evidence_at(recipe, limits.review, origin.review)
+    signed = ByHand(utc_now(), operator, engineer, reason, origin.review, origin.reject, origin.rules)
+    evidence = _evidence_at(recipe, limits, origin)
     return replace(recipe, created=signed.date, thresholds=limits, evidence=evidence, by_hand=signed, checksum="")
 
 
-def _evidence_at(recipe: Recipe, review: float, calibrated: float) -> Evidence:
-    """A higher limit keeps the bound; a lower one has that of the parts above it, if nobody chose it by looking."""
-    drawn = np.asarray(recipe.scores)[
-        draw(recipe.groups or [str(i) for i in range(len(recipe.scores))], recipe.calibrate)
-    ]
-    evidence = replace(recipe.evidence, method="hand", within=None, left_out=None, left_out_worst=None, tail_p=None)
+def _checked(
+    recipe: Recipe, review: float, reject: float | None, origin: ByHand, rules: dict[str, float]
+) -> Thresholds:
+    limits = Thresholds(review, max(review, origin.reject) if reject is None else reject, rules)
+    is_finite = all(map(math.isfinite, (limits.review, limits.reject, *rules.values())))
+    if not is_finite or limits.review > limits.reject:
+        raise CalibrationError(f"limits {_told(limits)}: give finite ones, review <= reject")
+    known = rule_values(0.0, dict.fromkeys(recipe.scoring.zones, 0.0))
+    for name in rules:
+        if name not in known:
+            raise CalibrationError(
+                f"no rule {name!r} in this recipe; there are {', '.join(known)}: draw zones with calibrate --zone"
+            )
+    return limits
+
+
+def _is_outside(limits: Thresholds, origin: ByHand) -> bool:
+    return limits.review < origin.review or limits.reject > origin.reject or limits.rules != origin.rules
+
+
+def _told(limits: Thresholds | ByHand) -> str:
+    rules = "".join(f", {name} {limit:.6g}" for name, limit in limits.rules.items())
+    return f"{limits.review:.6g} to {limits.reject:.6g}{rules}"
+
+
+def _evidence_at(recipe: Recipe, limits: Thresholds, origin: ByHand) -> Evidence:
+    """Higher limits keep the bound; with a lower one it is that of the parts above any, if nobody chose it by looking.
+
+    No bound is left where a rule got a limit whose values are not known.
+    """
+    evidence = replace(
+        recipe.evidence, method="hand", within=None, left_out=None, left_out_worst=None, tail_p=None,
+        rules=1 + len(limits.rules),
+    )  # fmt: skip
+    if limits.rules.keys() - recipe.rules.keys():
+        return replace(evidence, bound=1.0)
+    drawn = _drawn(recipe, limits.rules)
     if evidence.bound == 1 or not drawn.size:
         return evidence
-    above = int((drawn > min(review, calibrated)).sum())
-    bound = false_reject_bound(drawn.size, above, evidence.confidence)
-    return replace(evidence, above=int((drawn > review).sum()), bound=bound)
+    now = np.array([limits.review, *limits.rules.values()])
+    calibrated = np.array([origin.review, *(origin.rules.get(name, math.inf) for name in limits.rules)])
+    above = int((drawn > now[:, None]).any(0).sum())
+    if not (now < calibrated).any():
+        return replace(evidence, above=above, bound=recipe.evidence.bound)
+    stricter = int((drawn > np.minimum(now, calibrated)[:, None]).any(0).sum())
+    bound = false_reject_bound(drawn.shape[1], stricter + len(limits.rules), evidence.confidence)
+    return replace(evidence, above=above, bound=bound)
+
+
+def _drawn(recipe: Recipe, rules: Iterable[str]) -> NDArray[np.float64]:
+    """Scores and values of rules (R, n) of one picture per group."""
+    groups = recipe.groups or [str(i) for i in range(len(recipe.scores))]
+    values = np.asarray([recipe.scores, *(recipe.rules[name] for name in rules)], np.float64)
+    return np.asarray(values[:, draw(groups, recipe.calibrate)], np.float64) if len(recipe.scores) else values
 
 
 def summary(recipe: Recipe) -> str:

@@ -7,7 +7,7 @@ small matrix per level does both: fused = sum_l A_l z_l A_l^T.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
@@ -22,6 +22,7 @@ Mask = NDArray[np.bool_]
 Statistics = Literal["level", "position"]
 
 SIGMA_FRACTION = 1 / 64  # of the map's side; 4 px at 256, the value of RD4AD and STFPM
+AREA, ZONE = "area", "zone:"  # names of the rules beside that of the image score; a zone's has its name behind it
 TOP_FRACTION = 1 / 200  # of the map; on dev data 1/400 wins on tiles and 1/100 on cells, this is within 0.005 of both
 PIXEL_QUANTILE = 0.999  # of good positions; above it a position counts toward the area
 
@@ -98,6 +99,11 @@ class Score:
     peak: tuple[float, float]
     area: float
     zones: dict[str, float]
+
+
+def rule_values(area: float, zones: Mapping[str, float]) -> dict[str, float]:
+    """What may have a limit beside the image score, by rule: `area` and `zone:NAME`."""
+    return {AREA: area, **{f"{ZONE}{name}": value for name, value in zones.items()}}
 
 
 def fuse(maps: Sequence[Map], scoring: Scoring) -> Map:

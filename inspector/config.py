@@ -29,11 +29,15 @@ class Section(BaseModel):
 
 
 class CameraSection(Section):
-    """What all cameras share. `rate_hz` paces software triggers and simulated belts; 0 is as fast as it goes."""
+    """What all cameras share. `rate_hz` paces software triggers and simulated belts; 0 is as fast as it goes.
+
+    `mm_per_px` is the camera's scale on the part, for limits on an area in mm2.
+    """
 
     name: str = "camera"
     frame_size: Literal["taught", "any"] = "taught"
     rate_hz: float = Field(0.0, ge=0)
+    mm_per_px: float | None = Field(None, gt=0, le=1000)
 
 
 class BaslerCameraConfig(CameraSection):

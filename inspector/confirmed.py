@@ -9,10 +9,11 @@ from typing import Any
 from calibration.confirm import Confirmed
 from calibration.errors import SampleError
 from inspector.inspection import Reason
+from inspector.what_if import rules_of
 
 
 def confirmed_parts(
-    rows: Iterable[Mapping[str, Any]], bundle: str, first: int, last: int, bad: Collection[int]
+    rows: Iterable[Mapping[str, Any]], recipes: Collection[str], first: int, last: int, bad: Collection[int]
 ) -> list[Confirmed]:
     """Good parts from `first` to `last`, all but the `bad` ones.
 
@@ -20,10 +21,10 @@ def confirmed_parts(
 
     Args:
         rows: as `each_part` gives them.
-        bundle: id; scores of another one are not comparable.
+        recipes: checksums of those whose scores are comparable; see `comparable`.
 
     Raises:
-        SampleError: the stretch holds parts of another bundle, or a bad part lies outside it.
+        SampleError: the stretch holds parts of another bundle or other masks, or a bad part lies outside it.
     """
     outside = sorted(number for number in bad if not first <= number <= last)
     if outside:
@@ -35,7 +36,9 @@ def confirmed_parts(
         score = math.inf if row["reason"] == Reason.PART_NOT_FOUND else row["score"]
         if score is None:
             continue
-        if row["bundle"] != bundle:
-            raise SampleError(f"part {row['sequence']} was judged with another bundle; confirm parts of this recipe's")
-        found.append(Confirmed(f"{row['boot']}/{row['sequence']}", row["boot"], float(score)))
+        if row["recipe"] not in recipes:
+            raise SampleError(
+                f"part {row['sequence']} was judged with another bundle or other masks; confirm parts of this recipe's"
+            )
+        found.append(Confirmed(f"{row['boot']}/{row['sequence']}", row["boot"], float(score), rules_of(row)))
     return found

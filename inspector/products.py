@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calibration.errors import RecipeError
 from calibration.recipe import ACTIVE, Recipe, active_version, check_product_name, load_recipe, read_version
+from calibration.versions import scoring_of
 from engines.bundle import Bundle, find_bundle, load_bundle, newest_bundle
 from engines.signature import Keys, read_keys
 
@@ -82,7 +83,8 @@ class Product:
     def recipe_on(self, engine: str) -> Recipe:
         """The active recipe if it is of this engine, else the newest that is and gives the same promise.
 
-        That is: of the same bundle, from the same pictures, with the same bound asked at the same confidence.
+        That is: of the same bundle, masks and rules, from the same pictures, with the same bound asked at the same
+        confidence.
 
         Raises:
             RecipeError: there is none; the active recipe is missing or damaged.
@@ -131,7 +133,8 @@ def _promise(recipe: Recipe) -> tuple[object, ...]:
     evidence = recipe.evidence
     hand = recipe.checksum if recipe.by_hand else ""  # limits set by hand are on one engine's scores: no other has them
     asked = evidence.asked, evidence.confidence, evidence.unit, evidence.method
-    return recipe.bundle, frozenset(recipe.calibrate), *asked, hand
+    looked_at = scoring_of(recipe), frozenset(recipe.thresholds.rules)
+    return recipe.bundle, frozenset(recipe.calibrate), *asked, *looked_at, hand
 
 
 def _readable(version: Path) -> Recipe | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,13 +25,16 @@ from rich.progress import (
 
 from calibration.calibrate import Calibration, Contract
 from calibration.calibrate import calibrate as calibrate_samples
+from calibration.errors import RecipeError
 from calibration.evidence import Unit
-from calibration.recipe import Recipe, save_recipe
+from calibration.recipe import Recipe, load_recipe, save_recipe
 from calibration.samples import Sample, list_samples, split_roles
 from engines.bundle import Bundle
 from engines.detector import open_detector
-from engines.errors import CertificateError, TrainingError
+from engines.errors import BundleError, CertificateError, TrainingError
+from engines.masks import with_masks
 from engines.runtimes.base import REFERENCE, preferred_engine
+from engines.scoring import AREA, Mask, Scoring
 from engines.view import View
 from inspector.calibration_page import write_report
 from inspector.certify import keep_pictures, make_certificate, save_certificate
@@ -39,6 +43,18 @@ from inspector.products import Product
 if TYPE_CHECKING:
     from engines.dskd.train import Progress as Step
     from engines.dskd.train import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Masks:
+    """Pictures in which people drew what not to look at, and zones by name; see `with_masks`.
+
+    Those that the active recipe has stay, unless one is drawn anew or `plain` drops them all.
+    """
+
+    ignore: Path | None = None
+    zones: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    plain: bool = False
 
 
 def training_config(
@@ -122,13 +138,18 @@ def calibrate_product(
     console: Console,
     sub_folder: Unit = "session",
     report: Path | None = None,
+    masks: Masks = Masks(),
 ) -> Calibration:
     """Calibrate on the pictures of a folder that had no other role, and make the recipe the active one.
 
+    Args:
+        masks: beside those of the active recipe, whose limit on the area stays too.
+
     Raises:
         BundleError, ImageError, SampleError, UnreachableBound: see `calibrate`.
+        RecipeError: the active recipe can't be read, or its masks were drawn for another view of the part.
     """
-    return calibrate_on(product, list_samples(good, sub_folder), engine, contract, console, report)
+    return calibrate_on(product, list_samples(good, sub_folder), engine, contract, console, report, masks=masks)
 
 
 def calibrate_on(
@@ -139,13 +160,16 @@ def calibrate_on(
     console: Console,
     report: Path | None = None,
     bundle: Bundle | None = None,
+    masks: Masks = Masks(),
 ) -> Calibration:
     """Calibrate on given samples, make the recipe the active one, and write the report if a name for it is given.
 
     Args:
         bundle: None: the newest.
+        masks: what is drawn and limited beside the score.
     """
     bundle = bundle or product.newest_bundle()
+    scoring, contract = _looked_at(product, bundle, contract, masks)
     any_size = bundle.manifest.input.frame_size is None
     detector = open_detector(bundle, engine or preferred_engine(), any_size=any_size)
     try:
@@ -153,7 +177,7 @@ def calibrate_on(
             task: TaskID = bar.add_task("scoring good parts", total=len(samples))
             made = calibrate_samples(
                 product.name, samples, detector, contract,
-                lambda done, total: bar.update(task, completed=done, total=total),
+                lambda done, total: bar.update(task, completed=done, total=total), scoring,
             )  # fmt: skip
         made = dataclasses.replace(made, recipe=activate_certified(product, bundle, made.recipe, samples))
         if report is not None:
@@ -161,6 +185,40 @@ def calibrate_on(
     finally:
         detector.close()
     return made
+
+
+def _looked_at(product: Product, bundle: Bundle, contract: Contract, masks: Masks) -> tuple[Scoring, Contract]:
+    """What is looked at beside the score: nothing that an earlier calibration had is dropped unless told to."""
+    scoring = bundle.scoring
+    if product.is_calibrated and not masks.plain:
+        scoring, with_area = _looked_at_before(product, bundle)
+        contract = dataclasses.replace(contract, area=contract.area or with_area)
+    if masks.ignore is not None:  # in place of the one before; the bundle's own is its padding
+        scoring = dataclasses.replace(scoring, ignore=bundle.scoring.ignore)
+    return with_masks(scoring, bundle.manifest, masks.ignore, masks.zones), contract
+
+
+def _looked_at_before(product: Product, bundle: Bundle) -> tuple[Scoring, bool]:
+    """The bundle's scoring with the active recipe's masks, and whether that limits the area."""
+    plain = "draw them again with --plain and --zone or --ignore, or leave them out with --plain alone"
+    try:
+        active = load_recipe(product.recipes)
+        with_area = AREA in active.thresholds.rules
+        if active.bundle == bundle.id:
+            return active.scoring, with_area
+        taught = product.bundle_of(active)
+    except (RecipeError, BundleError) as error:
+        raise RecipeError(f"which masks {product.name} has is not known ({error}); {plain}") from error
+    is_drawn = active.scoring.zones or not _same(active.scoring.ignore, taught.scoring.ignore)
+    if not is_drawn:
+        return bundle.scoring, with_area
+    if (taught.manifest.input, taught.manifest.levels[0]) != (bundle.manifest.input, bundle.manifest.levels[0]):
+        raise RecipeError(f"the masks of {product.name} were drawn for another view of the part; {plain}")
+    return dataclasses.replace(bundle.scoring, ignore=active.scoring.ignore, zones=active.scoring.zones), with_area
+
+
+def _same(mask: Mask | None, other: Mask | None) -> bool:
+    return mask is other if mask is None or other is None else np.array_equal(mask, other)
 
 
 def activate_certified(

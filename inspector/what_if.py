@@ -1,33 +1,22 @@
 """What if: stored scores judged again under proposed limits. Pure; nothing is changed, and no picture is needed.
 
-A score belongs to the bundle that gave it, so parts of other bundles are counted apart. An ERROR stays one: no limit
-had to do with it.
+A score belongs to the bundle and the masks that gave it, so parts of others are counted apart. An ERROR stays one:
+no limit had to do with it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from calibration.thresholds import Thresholds
+from engines.scoring import rule_values
 from inspector.inspection import Band, Outcome
 from inspector.judge import weigh
 
 Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Limits that might be.
-
-    Attributes:
-        zones: by name, the score of that zone above which a part is rejected, whatever its score as a whole.
-    """
-
-    limits: Thresholds
-    zones: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +39,14 @@ class WhatIf:
     Attributes:
         parts: that were judged again; `before` and `after` count their outcomes.
         errors: parts that stay ERROR.
-        other_bundle: parts whose score another bundle gave.
-        without_zone: parts that have no score in a proposed zone.
+        not_comparable: parts whose score another bundle gave, or other masks.
+        without_rule: parts that have no value of a rule that is proposed.
     """
 
     parts: int = 0
     errors: int = 0
-    other_bundle: int = 0
-    without_zone: int = 0
+    not_comparable: int = 0
+    without_rule: int = 0
     before: dict[Outcome, int] = field(default_factory=lambda: {Outcome.GOOD: 0, Outcome.REJECT: 0})
     after: dict[Outcome, int] = field(default_factory=lambda: {Outcome.GOOD: 0, Outcome.REJECT: 0})
     changes: list[Change] = field(default_factory=list)
@@ -68,35 +57,42 @@ class WhatIf:
         said = f"{self.parts} parts: {before} -> {after} rejects; {len(self.changes)} parts change"
         for count, why in (
             (self.errors, "stay ERROR"),
-            (self.other_bundle, "were judged with another bundle and are left out"),
-            (self.without_zone, "have no score in the zone and are left out"),
+            (self.not_comparable, "were judged with another bundle or other masks and are left out"),
+            (self.without_rule, "have no value of a rule and are left out"),
         ):
             said += f"; {count} {why}" if count else ""
         return said
 
 
-def what_if(rows: Iterable[Row], proposal: Proposal, bundle: str) -> WhatIf:
+def what_if(rows: Iterable[Row], limits: Thresholds, recipes: Collection[str]) -> WhatIf:
     """Judge rows of the history again.
 
     Args:
         rows: as `each_part` gives them.
-        bundle: id of the bundle that the proposal's limits are for.
+        limits: proposed.
+        recipes: checksums of those that score as the one which they are for; see `comparable`.
     """
     found = WhatIf()
     for row in rows:
         if row["outcome"] not in (Outcome.GOOD, Outcome.REJECT) or row["score"] is None:
             found.errors += 1
-        elif row["bundle"] != bundle:
-            found.other_bundle += 1
-        elif not set(proposal.zones) <= set(row["zone_scores"] or {}):
-            found.without_zone += 1
+        elif row["recipe"] not in recipes:
+            found.not_comparable += 1
+        elif limits.rules.keys() - rules_of(row):
+            found.without_rule += 1
         else:
-            _judge_again(row, proposal, found)
+            _judge_again(row, limits, found)
     return found
 
 
-def _judge_again(row: Row, proposal: Proposal, found: WhatIf) -> None:
-    was, (becomes, why) = Outcome(row["outcome"]), _outcome(row, proposal)
+def rules_of(row: Row) -> dict[str, float]:
+    """Values of further rules that a row of the history holds, by name."""
+    values = rule_values(row["area"], row["zone_scores"] or {})
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _judge_again(row: Row, limits: Thresholds, found: WhatIf) -> None:
+    was, (becomes, why) = Outcome(row["outcome"]), _outcome(row, limits)
     found.parts += 1
     found.before[was] += 1
     found.after[becomes] += 1
@@ -105,13 +101,10 @@ def _judge_again(row: Row, proposal: Proposal, found: WhatIf) -> None:
         found.changes.append(Change(*facts, was, becomes, why))
 
 
-def _outcome(row: Row, proposal: Proposal) -> tuple[Outcome, str]:
+def _outcome(row: Row, limits: Thresholds) -> tuple[Outcome, str]:
     if not math.isfinite(row["score"]):
         return Outcome.REJECT, "not finite"
-    outcome, band = weigh(row["score"], proposal.limits)
+    outcome, band, why = weigh(row["score"], rules_of(row), limits)
     if outcome is Outcome.REJECT:
-        return outcome, "between the limits" if band is Band.REVIEW else "above the reject limit"
-    for name, limit in proposal.zones.items():
-        if not row["zone_scores"][name] <= limit:  # a NaN is not below it
-            return Outcome.REJECT, f"zone {name} {row['zone_scores'][name]:.4g} above {limit:.4g}"
-    return outcome, "below the review limit"
+        return outcome, why or ("between the limits" if band is Band.REVIEW else "above the reject limit")
+    return outcome, "below every limit" if limits.rules else "below the review limit"

@@ -11,7 +11,17 @@ import typer
 from calibration.changes import read_changes
 from calibration.confirm import add_confirmed
 from calibration.recipe import Recipe
-from calibration.versions import Version, differences, facts, list_versions, read_named, roll_back, set_limits, summary
+from calibration.versions import (
+    Version,
+    comparable,
+    differences,
+    facts,
+    list_versions,
+    read_named,
+    roll_back,
+    set_limits,
+    summary,
+)
 from engines.errors import EngineError
 from inspector.certify import check_certified
 from inspector.cli.common import (
@@ -25,6 +35,7 @@ from inspector.cli.common import (
     show_rows,
 )
 from inspector.cli.history import open_history
+from inspector.cli.rules import AreaMm2, AreaPx, ScaleConfig, ZoneLimits, rule_limits
 from inspector.errors import ConfigError
 from inspector.products import Product, product
 
@@ -98,9 +109,15 @@ def recipe_rollback(
 @app.command("set", epilog="Example: inspector recipe set gasket --review 3.1 --reason 'scratches are allowed now'")
 def recipe_set(
     name: Name,
-    review: Annotated[float, typer.Option(help="Score above which a part is rejected.")],
     reason: Reason,
+    review: Annotated[
+        float | None, typer.Option(help="Score above which a part is rejected; default: as it is.")
+    ] = None,
     reject: Annotated[float | None, typer.Option(help="Score above which it is surely bad.")] = None,
+    zone: ZoneLimits = None,
+    area_px: AreaPx = None,
+    area_mm2: AreaMm2 = None,
+    config: ScaleConfig = None,
     engineer: Annotated[
         str, typer.Option(help="Who signs for limits outside the calibrated ones. A name, not yet an identity.")
     ] = "",
@@ -113,7 +130,10 @@ def recipe_set(
 
     entry = product(data_dir, name)
     active, bundle = entry.active()
-    made = set_limits(active, review, reject, operator_name(operator), engineer, reason)
+    rules = rule_limits(entry, active, zone, area_px, area_mm2, config)
+    if review is None and reject is None and not rules:
+        raise ConfigError("say which limit: --review, --reject, --zone, --area-px or --area-mm2")
+    made = set_limits(active, review, reject, operator_name(operator), engineer, reason, rules)
     _changed(name, activate_certified(entry, bundle, made, reason=f"set by hand: {reason}"), as_json)
 
 
@@ -137,7 +157,7 @@ def recipe_confirm(
     entry = product(data_dir, name)
     recipe, bundle = entry.active()
     rows = each_part(open_history(data_dir), Filter(product=name))
-    parts = confirmed_parts(rows, recipe.bundle, first, last, bad or ())
+    parts = confirmed_parts(rows, comparable(entry.recipes, recipe), first, last, bad or ())
     made = add_confirmed(recipe, parts, engineer)
     told = f"confirmed by {engineer}: parts {first} to {last}, {len(bad or ())} bad"
     _changed(name, activate_certified(entry, bundle, made, reason=told), as_json)
@@ -145,7 +165,7 @@ def recipe_confirm(
 
 def _changed(name: str, recipe: Recipe, as_json: bool) -> None:
     told = {"product": name, "recipe": recipe.checksum, "plc_checksum": recipe.plc_checksum,
-            "review": recipe.thresholds.review, "reject": recipe.thresholds.reject,
+            "review": recipe.thresholds.review, "reject": recipe.thresholds.reject, **recipe.thresholds.rules,
             "sentence": recipe.evidence.sentence()}  # fmt: skip
     if as_json:
         print_json(told)

@@ -25,6 +25,7 @@ from inspector.cli.common import (
     operator_name,
     show,
 )
+from inspector.cli.rules import named
 from inspector.errors import ConfigError
 from inspector.products import Product, product
 
@@ -122,6 +123,15 @@ def calibrate(
     sub_folder: Annotated[
         str, typer.Option(help='What a sub-folder holds: a "session", or pictures of one "part".')
     ] = "session",
+    zone: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=MASK", help="A zone with a limit of its own, white in a picture; may be repeated."),
+    ] = None,
+    ignore: Annotated[Path | None, typer.Option(help="Picture, white where nothing is to be looked at.")] = None,
+    area: Annotated[bool, typer.Option("--area", help="Limit the area above the pixel limit, too.")] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Without the active recipe's masks and rules, which else stay.")
+    ] = False,
     operator: Operator = "",
     engine: Annotated[str, typer.Option(help="Runtime that will run the line; default: the best installed.")] = "",
     keep: Annotated[
@@ -133,7 +143,7 @@ def calibrate(
     """Set the threshold from good parts that the network has not seen. See docs/CALIBRATION.md."""
     from calibration.calibrate import Contract
     from inspector.kept import recalibrate
-    from inspector.teaching import calibrate_product
+    from inspector.teaching import Masks, calibrate_product
 
     check_report(report)
     console, owner, kept = Console(stderr=True), product(data_dir, name), None
@@ -141,19 +151,22 @@ def calibrate(
     one_of("--independent", independent, UNITS)
     one_of("--sub-folder", sub_folder, UNITS)
     contract = Contract(
-        max_false_reject, confidence, strict, cast(Method, method), cast(Unit, independent), operator_name(operator)
-    )
+        max_false_reject, confidence, strict, cast(Method, method), cast(Unit, independent), operator_name(operator),
+        area,
+    )  # fmt: skip
+    zones = {label: Path(mask) for label, mask in named("--zone", zone, "rim=rim.png").items()}
+    masks = Masks(ignore, zones, plain)
     if good is None:
         _check_asked_before(context)
         made = recalibrate(owner, engine, contract.operator, strict, console, report)
     else:
-        made = calibrate_product(owner, good, engine, contract, console, cast(Unit, sub_folder), report)
+        made = calibrate_product(owner, good, engine, contract, console, cast(Unit, sub_folder), report, masks)
         kept = _keep(owner, made, keep)
     recipe = made.recipe
     doubts = [{"picture": str(made.samples[d.index].path), "kind": d.kind, "detail": d.detail} for d in made.doubts]
     facts = {
         "product": name, "recipe": recipe.checksum, "engine": recipe.engine, "refused": len(made.refused),
-        "threshold": recipe.thresholds.review, "reject": recipe.thresholds.reject,
+        "threshold": recipe.thresholds.review, "reject": recipe.thresholds.reject, **recipe.thresholds.rules,
         "evidence": msgspec.to_builtins(recipe.evidence), "sentence": recipe.evidence.sentence(),
         "promise": recipe.evidence.promise(), "doubts": doubts, "kept_bytes": kept,
     }  # fmt: skip
@@ -164,7 +177,7 @@ def calibrate(
 
 def _check_asked_before(context: typer.Context) -> None:
     """What the kept pictures are held against was asked before; another wish would be lost in silence."""
-    wished = ("max_false_reject", "confidence", "method", "independent", "sub_folder", "keep")
+    wished = ("max_false_reject", "confidence", "method", "independent", "sub_folder", "keep", "zone", "ignore", "area", "plain")
     for name in wished:
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":

@@ -10,12 +10,13 @@ import typer
 
 from calibration.recipe import Recipe
 from calibration.thresholds import Thresholds
-from calibration.versions import read_named
+from calibration.versions import comparable, read_named
 from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show_rows
 from inspector.cli.history import PartRef, SinceFilter, UntilFilter, open_history, utc_us
+from inspector.cli.rules import AreaMm2, AreaPx, ScaleConfig, ZoneLimits, rule_limits
 from inspector.errors import ConfigError
 from inspector.products import product
-from inspector.what_if import Change, Proposal
+from inspector.what_if import Change
 
 app = typer.Typer()
 
@@ -26,9 +27,10 @@ def run_what_if(
     review: Annotated[float | None, typer.Option(help="Proposed review limit.")] = None,
     reject: Annotated[float | None, typer.Option(help="Proposed reject limit; default: as in the recipe.")] = None,
     version: Annotated[str, typer.Option(help="Propose the limits of this version, such as 0002.")] = "",
-    zone: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=LIMIT", help="Proposed limit of a zone; may be repeated.")
-    ] = None,
+    zone: ZoneLimits = None,
+    area_px: AreaPx = None,
+    area_mm2: AreaMm2 = None,
+    config: ScaleConfig = None,
     since: SinceFilter = None,
     until: UntilFilter = None,
     part_ref: PartRef = None,
@@ -40,11 +42,16 @@ def run_what_if(
     from inspector.history.queries import Filter, each_part
     from inspector.what_if import what_if
 
-    if (review is None and reject is None and not zone) == (not version):
-        raise ConfigError("propose either limits (--review, --reject, --zone) or a version (--version 0002)")
-    recipe = read_named(product(data_dir, name).recipes, version)
+    if (review, reject, zone, area_px, area_mm2) == (None,) * 5 and not version:
+        raise ConfigError("propose limits (--review, --reject, --zone, --area-px) or those of a --version 0002")
+    if (review, reject, zone, area_px, area_mm2) != (None,) * 5 and version:
+        raise ConfigError("propose either limits or a version, not both")
+    entry = product(data_dir, name)
+    recipe = read_named(entry.recipes, version)
+    rules = rule_limits(entry, recipe, zone, area_px, area_mm2, config)
     wanted = Filter(name, None, utc_us(since), utc_us(until), None, None, part_ref)
-    found = what_if(each_part(open_history(data_dir), wanted), _proposal(recipe, review, reject, zone), recipe.bundle)
+    rows = each_part(open_history(data_dir), wanted)
+    found = what_if(rows, _proposed(recipe, review, reject, rules), comparable(entry.recipes, recipe))
     if as_json:
         print_json({**msgspec.to_builtins(found), "sentence": found.sentence()})
         return
@@ -52,20 +59,13 @@ def run_what_if(
     typer.echo(found.sentence())
 
 
-def _proposal(recipe: Recipe, review: float | None, reject: float | None, zone: list[str] | None) -> Proposal:
+def _proposed(recipe: Recipe, review: float | None, reject: float | None, rules: dict[str, float]) -> Thresholds:
     known = recipe.thresholds
     low = known.review if review is None else review
-    limits = Thresholds(low, max(known.reject, low) if reject is None else reject)
+    limits = Thresholds(low, max(known.reject, low) if reject is None else reject, {**known.rules, **rules})
     if not limits.review <= limits.reject:
         raise ConfigError(f"--review {limits.review} and --reject {limits.reject}: review must not be above reject")
-    zones = {}
-    for text in zone or []:
-        name, _, value = text.partition("=")
-        try:
-            zones[name] = float(value)
-        except ValueError as error:
-            raise ConfigError(f"--zone {text!r}: write NAME=LIMIT, such as rim=2.5") from error
-    return Proposal(limits, zones)
+    return limits
 
 
 def _readable(change: Change) -> dict[str, object]:

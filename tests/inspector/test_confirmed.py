@@ -27,27 +27,28 @@ if TYPE_CHECKING:
 
 
 def row(sequence: int, score: float | None = 1.0, **more: Any) -> dict[str, Any]:
-    return {"sequence": sequence, "score": score, "reason": None, "bundle": "b", "boot": "boot1", **more}
+    known = {"reason": None, "recipe": "r", "area": 0.0, "zone_scores": None, "boot": "boot1"}
+    return {"sequence": sequence, "score": score, **known, **more}
 
 
 def test_a_stretch_is_taken_whole_but_for_its_bad_parts() -> None:
     rows = [row(number, float(number)) for number in range(10)]
-    found = confirmed_parts(rows, "b", 3, 7, [5])
+    found = confirmed_parts(rows, {"r"}, 3, 7, [5])
     assert [(part.name, part.score) for part in found] == [
         ("boot1/3", 3.0), ("boot1/4", 4.0), ("boot1/6", 6.0), ("boot1/7", 7.0)
     ]  # fmt: skip
 
 
 def test_a_part_that_was_not_found_counts_and_one_that_nobody_looked_at_does_not() -> None:
-    rows = [row(1, None, reason="part_not_found"), row(2, None, reason="overload", bundle=None)]
-    assert [(part.name, part.score) for part in confirmed_parts(rows, "b", 1, 2, [])] == [("boot1/1", math.inf)]
+    rows = [row(1, None, reason="part_not_found"), row(2, None, reason="overload", recipe=None)]
+    assert [(part.name, part.score) for part in confirmed_parts(rows, {"r"}, 1, 2, [])] == [("boot1/1", math.inf)]
 
 
 def test_parts_of_another_bundle_and_bad_parts_elsewhere_are_refused() -> None:
     with pytest.raises(SampleError, match="part 2 was judged with another bundle"):
-        confirmed_parts([row(1), row(2, bundle="other")], "b", 1, 2, [])
+        confirmed_parts([row(1), row(2, recipe="other")], {"r"}, 1, 2, [])
     with pytest.raises(SampleError, match="bad part 9 lies outside 1 to 2"):
-        confirmed_parts([row(1)], "b", 1, 2, [9])
+        confirmed_parts([row(1)], {"r"}, 1, 2, [9])
 
 
 @pytest.fixture

@@ -20,14 +20,14 @@ from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
 from inspector.inspection import Outcome
 from inspector.judge import judge
-from inspector.what_if import Proposal, what_if
+from inspector.what_if import what_if
 
 if TYPE_CHECKING:
     from tests.inspector.conftest import Make
 
 
 def row(sequence: int, outcome: Outcome, score: float | None, **more: Any) -> dict[str, Any]:
-    known = {"captured_us": 1_000_000, "part_ref": None, "bundle": "b", "zone_scores": None}
+    known = {"captured_us": 1_000_000, "part_ref": None, "recipe": "r", "area": 0.0, "zone_scores": None}
     return {"sequence": sequence, "outcome": outcome.value, "score": score, **known, **more}
 
 
@@ -37,7 +37,7 @@ def test_stored_scores_get_the_outcome_that_the_line_would_give(
 ) -> None:
     limits = Thresholds(review, review + width)
     rows = [row(number, Outcome.GOOD, value) for number, value in enumerate(scores)]
-    found = what_if(rows, Proposal(limits), "b")
+    found = what_if(rows, limits, {"r"})
     recipe = make.recipe(review=limits.review, reject=limits.reject)
     told = [judge(make.inspection(make.part(n), value), recipe).outcome for n, value in enumerate(scores)]
     assert found.after == {outcome: told.count(outcome) for outcome in (Outcome.GOOD, Outcome.REJECT)}
@@ -46,19 +46,19 @@ def test_stored_scores_get_the_outcome_that_the_line_would_give(
 
 def test_the_limits_that_judged_change_nothing() -> None:
     rows = [row(1, Outcome.GOOD, 1.0), row(2, Outcome.REJECT, 3.0)]
-    found = what_if(rows, Proposal(Thresholds(2.0, 2.5)), "b")
+    found = what_if(rows, Thresholds(2.0, 2.5), {"r"})
     assert (found.before, found.changes) == (found.after, [])
 
 
-def test_errors_stay_and_other_bundles_are_left_out_and_both_are_counted() -> None:
+def test_errors_stay_and_parts_of_other_bundles_or_masks_are_left_out_and_both_are_counted() -> None:
     rows = [
         row(1, Outcome.ERROR, 0.1),
         row(2, Outcome.REJECT, None),
-        row(3, Outcome.GOOD, 0.1, bundle="other"),
+        row(3, Outcome.GOOD, 0.1, recipe="other"),
         row(4, Outcome.REJECT, math.inf),
     ]
-    found = what_if(rows, Proposal(Thresholds(1.0, 1.0)), "b")
-    assert (found.parts, found.errors, found.other_bundle, found.changes) == (1, 2, 1, [])
+    found = what_if(rows, Thresholds(1.0, 1.0), {"r"})
+    assert (found.parts, found.errors, found.not_comparable, found.changes) == (1, 2, 1, [])
     assert "2 stay ERROR" in found.sentence()
     assert "1 were judged with another bundle" in found.sentence()
 
@@ -70,10 +70,10 @@ def test_a_zone_limit_rejects_what_the_whole_score_passes() -> None:
         row(3, Outcome.GOOD, 0.5, zone_scores={"rim": math.nan}),
         row(4, Outcome.GOOD, 0.5),
     ]
-    found = what_if(rows, Proposal(Thresholds(1.0, 1.0), {"rim": 2.0}), "b")
+    found = what_if(rows, Thresholds(1.0, 1.0, {"zone:rim": 2.0}), {"r"})
     assert [change.sequence for change in found.changes] == [1, 3]
-    assert found.changes[0].why == "zone rim 3 above 2"
-    assert found.without_zone == 1
+    assert found.changes[0].why == "zone:rim 3 above 2"
+    assert found.without_rule == 1
 
 
 @pytest.fixture
@@ -116,10 +116,13 @@ def test_a_user_sees_how_many_rejects_become_how_many_and_which(call: Callable[.
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ((), "propose either"),
+        ((), "propose limits"),
         (("--review", 1, "--version", "1"), "propose either"),
         (("--review", 5, "--reject", 4), "must not be above"),
-        (("--zone", "rim"), "NAME=LIMIT"),
+        (("--zone", "rim"), "rim=2.5"),
+        (("--zone", "rim=wide"), "NAME=LIMIT"),
+        (("--area-mm2", 3), "needs the camera's scale"),
+        (("--area-mm2", 3, "--area-px", 3), "exclude each other"),
         (("--version", "7"), "there are: 0001"),
     ],
 )
