@@ -3,15 +3,16 @@
 Both look at the same good parts, none of which set the threshold, and at the same parts with painted defects. Where the
 largest difference of their scores is D, a part whose score lies further than D from the threshold is judged alike by
 both; the margin band threshold +- D is where they may not. So that "no flip outside the band" is more than arithmetic,
-the band of one half of the pictures is the largest difference of the other half.
+the band of one half of the pictures is the largest difference of the other half. Each further rule (zones, area) has a
+band of its own, and the verdict that counts is that by all rules.
 """
 
 from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from engines.detector import Detector
 from engines.errors import CertificateError, PartNotFound
 from engines.image import Image, read_image
 from engines.runtimes.box import box
-from engines.scoring import Map, Scoring, fuse, score_fused
+from engines.scoring import Map, Score, Scoring, fuse, rule_values, score_fused
 
 FORMAT = 1
 MIN_GOOD = 8  # fewer say nothing of the share of parts in the band
@@ -52,9 +53,10 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         map_correlation: of fused maps; the lowest of all pictures.
         score_difference: in the score's own unit.
         band: threshold -+ the largest score difference.
-        flips: verdicts that differ though the candidate's score lies outside the band of the other half;
-            `flips_in_band`: inside.
-        in_band: share of the good parts, 0..1.
+        rule_bands: the same of each further rule, by name.
+        flips: verdicts by all rules that differ though the candidate's value lies outside the band of the other half,
+            for any rule about which they differ; `flips_in_band`: inside.
+        in_band: share of the good parts in the band of any rule, 0..1.
         refusals: the limits that are broken, for people; empty: the engine may judge.
     """
 
@@ -76,6 +78,7 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     flips_in_band: int
     in_band: float
     refusals: list[str]
+    rule_bands: dict[str, tuple[float, float]] = {}
 
 
 class Seen(NamedTuple):
@@ -84,23 +87,29 @@ class Seen(NamedTuple):
     Attributes:
         differences: of all positions of all raw maps, in standard deviations of good parts, (N,) float32.
         correlation: of the fused maps.
-        reference, candidate: scores.
+        reference, candidate: the score, then values of the further rules, (R,).
     """
 
     is_painted: bool
     differences: NDArray[np.float32]
     correlation: float
-    reference: float
-    candidate: float
+    reference: tuple[float, ...]
+    candidate: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a recipe brings to a certificate: how maps become a score, and the limit; `recipe` is its checksum."""
+    """What a recipe brings to a certificate: how maps become a score, and the limits; `recipe` is its checksum.
+
+    Attributes:
+        threshold: of the score.
+        rules: limits of further rules, by the names of `rule_values`.
+    """
 
     recipe: str
     scoring: Scoring
     threshold: float
+    rules: Mapping[str, float] = field(default_factory=dict)
 
 
 def certify(reference: Detector, candidate: Detector, judgement: Judgement, good: Sequence[Path]) -> Certificate:
@@ -116,7 +125,7 @@ def certify(reference: Detector, candidate: Detector, judgement: Judgement, good
             pair = reference.detect(image).maps, candidate.detect(image).maps
         except PartNotFound:
             continue  # both use the same locator
-        seen.append(look(*pair, judgement.scoring, is_painted))
+        seen.append(look(*pair, judgement, is_painted))
     usable = sum(not entry.is_painted for entry in seen)
     if usable < MIN_GOOD:
         raise CertificateError(
@@ -126,13 +135,19 @@ def certify(reference: Detector, candidate: Detector, judgement: Judgement, good
     return summarise(seen, reference, candidate, judgement)
 
 
-def look(reference: Sequence[Map], candidate: Sequence[Map], scoring: Scoring, is_painted: bool) -> Seen:
+def look(reference: Sequence[Map], candidate: Sequence[Map], judgement: Judgement, is_painted: bool) -> Seen:
     """Hold the raw maps of two engines against each other, per level (h, w) float32."""
+    scoring = judgement.scoring
     levels = zip(reference, candidate, scoring.stds)
     differences = np.concatenate([(np.abs(first - second) / std).ravel() for first, second, std in levels])
     fused = fuse(reference, scoring), fuse(candidate, scoring)
-    values = [score_fused(whole, scoring).value for whole in fused]
-    return Seen(is_painted, differences, correlation(*fused), *values)
+    first, second = (_values(score_fused(whole, scoring), judgement) for whole in fused)
+    return Seen(is_painted, differences, correlation(*fused), first, second)
+
+
+def _values(score: Score, judgement: Judgement) -> tuple[float, ...]:
+    known = rule_values(score.area, score.zones)
+    return score.value, *(known[name] for name in judgement.rules)
 
 
 def correlation(first: Map, second: Map) -> float:
@@ -150,16 +165,19 @@ def summarise(seen: Sequence[Seen], reference: Detector, candidate: Detector, ju
         CertificateError: a value is not finite, which no limit could weigh.
     """
     good = np.array([not entry.is_painted for entry in seen])
-    first, second = np.array([(entry.reference, entry.candidate) for entry in seen]).T
+    first, second = (np.array(rows).T for rows in zip(*((entry.reference, entry.candidate) for entry in seen)))
     differences = np.concatenate([entry.differences for entry in seen])
-    gaps, limit = np.abs(first - second), judgement.threshold
+    gaps, limits = np.abs(first - second), np.array([judgement.threshold, *judgement.rules.values()])[:, None]
     if not (np.isfinite(differences).all() and np.isfinite(gaps).all()):
         raise CertificateError(f"{reference.engine} or {candidate.engine} gave a map that is not finite; run doctor")
-    widest = float(gaps.max())
-    flipped = (first <= limit) != (second <= limit)
-    outside = np.abs(second - limit) > _widest_of_other_half(gaps, good)
+    widest = gaps.max(1, keepdims=True)
+    flipped = (first <= limits).all(0) != (second <= limits).all(0)
+    others = np.stack([_widest_of_other_half(row, good) for row in gaps])
+    outside = (((first <= limits) != (second <= limits)) & (np.abs(second - limits) > others)).any(0)
     flips, lowest = int((flipped & outside).sum()), min(entry.correlation for entry in seen)
-    in_band = float(np.mean(np.abs(second[good] - limit) <= widest))
+    # Where engines agree to the bit there is no band: most good parts may have no area above the limit at all.
+    in_band = float(((np.abs(second[:, good] - limits) <= widest) & (widest > 0)).any(0).mean())
+    bands = [(low, high) for low, high in np.hstack([limits - widest, limits + widest]).tolist()]
     return Certificate(
         format=FORMAT,
         engine=candidate.engine,
@@ -172,9 +190,10 @@ def summarise(seen: Sequence[Seen], reference: Detector, candidate: Detector, ju
         painted=int((~good).sum()),
         map_difference=_spread(differences),
         map_correlation=lowest,
-        score_difference=_spread(gaps),
-        threshold=limit,
-        band=(limit - widest, limit + widest),
+        score_difference=_spread(gaps[0]),
+        threshold=judgement.threshold,
+        band=bands[0],
+        rule_bands=dict(zip(judgement.rules, bands[1:])),
         flips=flips,
         flips_in_band=int(flipped.sum()) - flips,
         in_band=in_band,

@@ -43,7 +43,7 @@ def make_certificate(product: Product, recipe: Recipe, bundle: Bundle, more: Seq
     engine = engine_name(recipe.engine)
     if engine == REFERENCE:
         raise CertificateError(f"{engine} is the reference itself; it needs no certificate")
-    judgement = Judgement(recipe.checksum, recipe.scoring, recipe.thresholds.review)
+    judgement = Judgement(recipe.checksum, recipe.scoring, recipe.thresholds.review, recipe.thresholds.rules)
     with _opened(bundle, REFERENCE) as reference, _opened(bundle, engine) as candidate:
         return certify(reference, candidate, judgement, _unused(product, recipe, more))
 

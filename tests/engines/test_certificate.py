@@ -117,7 +117,7 @@ def test_too_few_pictures_say_how_many_are_needed(
 
 def summary(tiny_bundle: Bundle, recipe: Recipe, pairs: list[tuple[float, float]], threshold: float) -> Certificate:
     detector = Detector(tiny_bundle, NO_RUNTIME, "openvino:fp32")
-    seen = [Seen(False, NO_DIFFERENCE, 1.0, *pair) for pair in pairs]
+    seen = [Seen(False, NO_DIFFERENCE, 1.0, (first,), (second,)) for first, second in pairs]
     return summarise(seen, detector, detector, Judgement("r", recipe.scoring, threshold))
 
 
@@ -176,3 +176,16 @@ def test_a_box_is_known_by_its_libraries_and_processor() -> None:
     assert facts.keys() == {"onnxruntime", "openvino", "processor"}
     assert all(facts.values())
     assert box.version("no-such-package") == ""
+
+
+def test_a_verdict_that_only_a_zone_changes_is_a_flip(tiny_bundle: Bundle, tiny_recipe: Recipe) -> None:
+    detector = Detector(tiny_bundle, NO_RUNTIME, "openvino:fp32")
+    pairs = [((1.0, 1.0), (1.0, 1.0))] * 8 + [((1.0, 1.0), (1.0, 3.0)), ((5.0, 1.0), (5.0, 3.0))]
+    seen = [Seen(False, NO_DIFFERENCE, 1.0, *pair) for pair in pairs[:9]]
+    judged = Judgement("r", tiny_recipe.scoring, 2.0, {"zone:rim": 2.0})
+    made = summarise(seen, detector, detector, judged)
+    assert (made.flips, made.band, made.rule_bands) == (1, (2.0, 2.0), {"zone:rim": (0.0, 4.0)})
+    assert summarise(seen, detector, detector, Judgement("r", tiny_recipe.scoring, 2.0, {"zone:rim": 4.0})).flips == 0
+    # A part that the score rejects on both engines has one verdict, whatever its zone says.
+    rejected = [*seen[:8], Seen(False, NO_DIFFERENCE, 1.0, *pairs[9])]
+    assert summarise(rejected, detector, detector, judged).flips == 0
