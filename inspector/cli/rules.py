@@ -76,9 +76,12 @@ def _number(name: str, text: str) -> float:
 def _scale(config: Path | None) -> float:
     if config is None:
         raise ConfigError("--area-mm2 needs the camera's scale; give --config line.toml with camera.mm_per_px in it")
-    scale = load_config(config).camera.mm_per_px
-    if scale is None:
-        raise ConfigError(f"{config} does not say camera.mm_per_px; measure it, or give --area-px")
+    scale, *others = {camera.mm_per_px for camera in load_config(config).every_camera}
+    if scale is None or others:
+        raise ConfigError(
+            f"{config} does not say one camera.mm_per_px for all cameras, which share the limit; measure it, "
+            "or give --area-px"
+        )
     return scale
 
 

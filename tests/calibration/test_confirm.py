@@ -63,3 +63,20 @@ def test_where_sessions_count_a_stretch_of_one_run_is_one(provisional: Recipe) -
 def test_a_recipe_that_was_set_by_hand_is_not_completed(provisional: Recipe) -> None:
     with pytest.raises(SampleError, match="calibrate the product again"):
         add_confirmed(set_limits(provisional, 59.0, None, "anna", "", "trial"), stretch(9), "berta")
+
+
+def test_confirmed_parts_bring_the_values_of_all_rules(provisional: Recipe) -> None:
+    zone = tuple(reversed(SCORES))
+    limits, evidence = find_thresholds(
+        SCORES, provisional.groups, 0.01, 0.95, method="provisional", rules={"zone:rim": zone}
+    )
+    recipe = dataclasses.replace(provisional, thresholds=limits, evidence=evidence, rules={"zone:rim": zone})
+    more = [Confirmed(f"boot1/{n}", "boot1", 30.5, {"zone:rim": 70.0 + n}) for n in range(99)]
+    made = add_confirmed(recipe, [*more, Confirmed("boot1/99", "boot1", math.inf)], "berta")
+    by_print = dict(zip(made.calibrate, zip(made.scores, made.rules["zone:rim"])))
+    assert all(by_print[part.print] == (part.score, part.rules["zone:rim"]) for part in more)
+    assert max(made.rules["zone:rim"]) == math.inf
+    assert (made.evidence.parts, made.evidence.rules) == (160, 2)
+    assert made.thresholds.rules["zone:rim"] == 168.0
+    with pytest.raises(SampleError, match="boot1/0 has no value of zone:rim"):
+        add_confirmed(recipe, stretch(1), "berta")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tomlkit
 from hypothesis import given, settings
@@ -27,6 +29,7 @@ from calibration.recipe import (
     tomllib,
 )
 from calibration.thresholds import Thresholds
+from engines.masks import ZONE_NAME
 
 
 def facts(recipe: Recipe) -> tuple[object, ...]:
@@ -147,3 +150,36 @@ def test_a_product_without_a_recipe_says_to_calibrate_it(tmp_path: Path) -> None
 def test_a_name_that_may_not_name_a_folder_is_refused(name: str) -> None:
     with pytest.raises(RecipeError, match="product name"):
         check_product_name(name)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.dictionaries(st.from_regex(ZONE_NAME, fullmatch=True), st.floats(-1e6, 1e6), min_size=1, max_size=4))
+def test_zones_come_back_by_their_names_with_masks_limits_and_values(
+    tiny_recipe: Recipe, zones: dict[str, float]
+) -> None:
+    grid = tiny_recipe.scoring.means[0].shape
+    masks = {name: np.arange(np.prod(grid)).reshape(grid) % (number + 2) == 0 for number, name in enumerate(zones)}
+    rules = {f"zone:{name}": limit for name, limit in zones.items()}
+    values = {name: tuple(limit - number for number in range(len(tiny_recipe.scores))) for name, limit in rules.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        save_recipe(
+            Path(folder),
+            dataclasses.replace(
+                tiny_recipe,
+                scoring=dataclasses.replace(tiny_recipe.scoring, zones=masks),
+                thresholds=dataclasses.replace(tiny_recipe.thresholds, rules=rules),
+                rules=values,
+            ),
+        )
+        found = load_recipe(Path(folder))
+    assert (found.thresholds.rules, found.rules) == (rules, values)
+    assert {name: mask.tolist() for name, mask in found.scoring.zones.items()} == {
+        name: mask.tolist() for name, mask in masks.items()
+    }
+
+
+def test_a_limit_of_a_zone_that_is_not_drawn_is_refused(tmp_path: Path, tiny_recipe: Recipe) -> None:
+    limits = dataclasses.replace(tiny_recipe.thresholds, rules={"zone:rim": 1.0})
+    save_recipe(tmp_path, dataclasses.replace(tiny_recipe, thresholds=limits))
+    with pytest.raises(RecipeError, match="zone:rim"):
+        load_recipe(tmp_path)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -172,3 +172,51 @@ def test_shares_outside_nought_and_one_are_refused(asked: float, confidence: flo
 def test_no_parts_at_all_is_an_error() -> None:
     with pytest.raises(CalibrationError, match="no good part"):
         find_thresholds([], [], 0.01, 0.95)
+
+
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(st.integers(2, 4), st.floats(0, 0.99), st.integers(0, 2**32 - 1))
+def test_one_bound_holds_for_all_rules_together_however_they_depend_on_each_other(
+    rules: int, common: float, seed: int
+) -> None:
+    rng, parts, asked, names = np.random.default_rng(seed), 200, 0.06, alone(rules)[1:]
+
+    def values(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        shared, own = rng.normal(size=(1, count)), rng.normal(size=(rules, count))
+        return np.sqrt(common) * shared + np.sqrt(1 - common) * own
+
+    shares = []
+    for _ in range(200):
+        score, *others = values(parts).tolist()
+        limits, evidence = find_thresholds(score, alone(parts), asked, 0.95, rules=dict(zip(names, others)))
+        bounds = np.array([[limits.review], *([limits.rules[name]] for name in names)])
+        shares.append(float((values(4000) > bounds).any(0).mean()))
+    assert evidence.bound <= asked
+    assert evidence.rules == rules
+    held = sum(share <= evidence.bound for share in shares)
+    assert stats.binom.cdf(held, 200, 0.94) > 1e-4  # 0.01 for what 4,000 parts can't tell
+    above = most_above(parts, asked, 0.95)
+    assert above is not None
+    law = stats.beta(above + 1, parts - above)  # neither broken nor wasted
+    assert np.mean(shares) == pytest.approx(law.mean(), abs=5 * law.std() / math.sqrt(200))
+
+
+@pytest.mark.parametrize("rules", [2, 3])
+def test_more_rules_need_more_parts_and_the_fewest_are_named(rules: int) -> None:
+    needed = parts_needed(0.05, 0.95, rules)
+    assert false_reject_bound(needed, rules - 1, 0.95) <= 0.05 < false_reject_bound(needed - 1, rules - 1, 0.95)
+    other = {str(rule): list(range(needed - 1)) for rule in range(1, rules)}
+    with pytest.raises(UnreachableBound, match=f"collect {needed} parts"):
+        find_thresholds(list(range(needed - 1)), alone(needed - 1), 0.05, 0.95, strict=True, rules=other)
+
+
+def test_with_too_few_parts_every_limit_is_the_largest_value_and_none_is_rejected() -> None:
+    thresholds, evidence = find_thresholds([1.0, 2.0, 3.0], alone(3), 0.01, 0.95, rules={"area": [0.3, 0.1, 0.2]})
+    assert (thresholds.review, thresholds.rules) == (3.0, {"area": 0.3})
+    assert (evidence.above, evidence.bound) == (0, false_reject_bound(3, 1, 0.95))
+    assert "by 2 rules together" in evidence.sentence()
+
+
+def test_a_tail_is_not_fitted_to_several_rules() -> None:
+    with pytest.raises(CalibrationError, match="not to area"):
+        find_thresholds([1.0, 2.0], alone(2), 0.01, 0.95, method="tail", rules={"area": [0.1, 0.2]})

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from calibration.changes import CHANGES, read_changes
 from calibration.errors import CalibrationError, RecipeError
 from calibration.recipe import TEXT, Recipe, load_recipe, save_recipe
 from calibration.thresholds import Thresholds, find_thresholds
-from calibration.versions import differences, facts, list_versions, read_named, roll_back, set_limits
+from calibration.versions import comparable, differences, facts, list_versions, read_named, roll_back, set_limits
 
 SCORES = tuple(float(value) for value in range(60))
 
@@ -132,3 +133,45 @@ def test_a_recipe_set_by_hand_comes_back_as_it_was_saved(tmp_path: Path, calibra
     saved = save_recipe(tmp_path, set_limits(calibrated, 60.0, None, "anna", "berta", "trial"), "set by hand: trial")
     loaded = load_recipe(tmp_path)
     assert (loaded.by_hand, loaded.checksum, loaded.evidence) == (saved.by_hand, saved.checksum, saved.evidence)
+
+
+@pytest.fixture(scope="module")
+def zoned(calibrated: Recipe) -> Recipe:
+    """The same parts, with a zone in which they scored the other way round."""
+    zone, names = tuple(reversed(SCORES)), calibrated.groups
+    limits, evidence = find_thresholds(SCORES, names, 0.11, 0.95, lots=names, rules={"zone:rim": zone})
+    drawn = dataclasses.replace(calibrated.scoring, zones={"rim": np.ones((16, 16), np.bool_)})
+    return dataclasses.replace(
+        calibrated, scoring=drawn, thresholds=limits, evidence=evidence, rules={"zone:rim": zone}
+    )
+
+
+@pytest.mark.parametrize("step", [-3.0, 1.0])
+def test_another_limit_of_a_zone_needs_a_signature_and_only_a_lower_one_widens_the_bound(
+    zoned: Recipe, step: float
+) -> None:
+    rules = {"zone:rim": zoned.thresholds.rules["zone:rim"] + step}
+    with pytest.raises(CalibrationError, match=r"zone:rim .* an engineer must sign"):
+        set_limits(zoned, None, None, "anna", "", "burrs", rules)
+    made = set_limits(zoned, None, None, "anna", "berta", "burrs", rules)
+    assert made.thresholds.rules == rules
+    assert made.by_hand is not None
+    assert made.by_hand.rules == zoned.thresholds.rules
+    assert (made.evidence.bound > zoned.evidence.bound) == (step < 0)
+    assert (made.evidence.bound == zoned.evidence.bound) == (step > 0)
+
+
+def test_a_limit_that_no_part_was_held_against_leaves_no_bound(zoned: Recipe) -> None:
+    made = set_limits(zoned, None, None, "anna", "berta", "burrs", {"area": 0.01})
+    assert (made.evidence.bound, made.evidence.rules) == (1.0, 3)
+    with pytest.raises(CalibrationError, match="no rule 'zone:bore' in this recipe; there are area, zone:rim"):
+        set_limits(zoned, None, None, "anna", "berta", "burrs", {"zone:bore": 1.0})
+
+
+def test_only_versions_of_the_same_bundle_and_masks_are_comparable(tmp_path: Path, zoned: Recipe) -> None:
+    first = save_recipe(tmp_path, zoned)
+    lower = save_recipe(tmp_path, dataclasses.replace(zoned, thresholds=Thresholds(1.0, 2.0)))
+    other = dataclasses.replace(zoned.scoring, zones={"rim": np.eye(16, dtype=np.bool_)})
+    save_recipe(tmp_path, dataclasses.replace(zoned, scoring=other))
+    save_recipe(tmp_path, dataclasses.replace(zoned, bundle="f" * 64))
+    assert comparable(tmp_path, first) == {first.checksum, lower.checksum}

@@ -90,6 +90,26 @@ def test_going_back_to_an_engine_without_certificate_is_refused(call: Call, reci
     assert load_recipe(recipes).checksum == active.checksum
 
 
+def test_an_area_is_limited_in_px_or_by_the_cameras_scale_in_mm2(call: Call, recipes: Path, tmp_path: Path) -> None:
+    signed = ("--reason", "burrs", "--engineer", "Berta")
+    assert call("set", "ring", "--area-px", 41, *signed)[0] == 0
+    assert load_recipe(recipes).thresholds.rules == {"area": 41 / 64**2}
+    site = tmp_path / "line.toml"
+    known = '[line]\nname = "one"\nproduct = "ring"\n[camera]\nkind = "synthetic"\nmm_per_px = 0.5\n'
+    site.write_text(f'{known}[[cameras]]\nkind = "synthetic"\nname = "side"\nmm_per_px = 0.4\n')
+    code, _, err = call("set", "ring", "--area-mm2", 8, "--config", site, *signed)
+    assert code == 1
+    assert "one camera.mm_per_px for all cameras" in err
+    site.write_text(known)
+    code, out, err = call("set", "ring", "--area-mm2", 8, "--config", site, *signed, "--json")
+    assert code == 0, err
+    assert json.loads(out)["area"] == load_recipe(recipes).thresholds.rules["area"] == 32 / 64**2
+    for arguments, complaint in ((("--area-px", 5000), "more than the region's"), (("--zone", "rim=1"), "zone:rim")):
+        code, _, err = call("set", "ring", *arguments, *signed)
+        assert code == 1
+        assert complaint in err
+
+
 def test_a_version_that_is_not_there_names_those_that_are(call: Call, recipes: Path) -> None:
     code, _, err = call("show", "ring", "0009")
     assert code == 1

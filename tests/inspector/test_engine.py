@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from calibration.errors import RecipeError
@@ -124,6 +125,9 @@ def test_when_no_engine_can_be_used_each_says_why(ring: Product) -> None:
         {"calibrate": ("c" * 64,)},
         {"evidence": "asked"},
         {"evidence": "confidence"},
+        {"thresholds": Thresholds(1e6, 1e6, {"area": 0.5})},
+        {"scoring": "zones"},
+        {"scoring": "ignore"},
     ],
 )
 def test_a_recipe_with_another_promise_is_no_substitute(
@@ -131,6 +135,11 @@ def test_a_recipe_with_another_promise_is_no_substitute(
 ) -> None:
     if "evidence" in other:
         other = {"evidence": dataclasses.replace(tiny_recipe.evidence, **{other["evidence"]: 0.5})}
+    if "scoring" in other:
+        drawn = np.arange(256).reshape(16, 16) < 64
+        masks: dict[str, Any] = {"zones": {"rim": drawn}, "ignore": drawn}
+        masked = {other["scoring"]: masks[other["scoring"]]}
+        other = {"scoring": dataclasses.replace(tiny_recipe.scoring, **masked)}
     shutil.rmtree(ring.recipes / "0001")
     save_recipe(ring.recipes, dataclasses.replace(tiny_recipe, engine=OPENVINO, **other))
     save_recipe(ring.recipes, tiny_recipe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.thresholds import Thresholds
+from engines.scoring import Score
 from inspector.inspection import Band, Outcome, Reason
 from inspector.judge import judge
 
@@ -59,3 +62,30 @@ def test_every_fault_is_an_error_with_its_reason_even_beside_a_good_score(make: 
 def test_the_band_is_review_between_the_limits(make: Make, value: float, outcome: Outcome, band: Band) -> None:
     verdict = judge(make.inspection(make.part(1), value), make.recipe(review=2.0, reject=3.0))
     assert (verdict.outcome, verdict.band) == (outcome, band)
+
+
+@pytest.mark.parametrize(
+    ("zones", "outcome", "detail"),
+    [
+        ({"rim": 2.5}, Outcome.GOOD, ""),
+        ({"rim": math.nextafter(2.5, 3)}, Outcome.REJECT, "zone:rim 2.5 above 2.5"),
+        ({"rim": math.nan}, Outcome.ERROR, "zone:rim is nan"),
+        ({"rim": -math.inf}, Outcome.ERROR, "zone:rim is -inf"),
+        ({"bore": 0.0}, Outcome.ERROR, "zone:rim is nan"),
+    ],
+)
+def test_a_good_score_needs_every_zone_at_or_below_its_limit(
+    make: Make, zones: dict[str, float], outcome: Outcome, detail: str
+) -> None:
+    recipe = dataclasses.replace(make.recipe(), thresholds=Thresholds(2.0, 3.0, {"zone:rim": 2.5}))
+    seen = dataclasses.replace(make.inspection(make.part(1), 0.0), score=Score(0.0, (0.5, 0.5), 0.0, zones))
+    verdict = judge(seen, recipe)
+    assert verdict.outcome is outcome
+    assert verdict.detail.startswith(detail)
+    assert verdict.band is (Band.REVIEW if outcome is Outcome.REJECT else Band.CLEAR)
+
+
+def test_the_area_has_a_limit_of_its_own(make: Make) -> None:
+    recipe = dataclasses.replace(make.recipe(), thresholds=Thresholds(2.0, 3.0, {"area": 0.1}))
+    verdict = judge(make.inspection(make.part(1), 0.0), recipe)  # an eighth of the region
+    assert (verdict.outcome, verdict.detail) == (Outcome.REJECT, "area 0.125 above 0.1")

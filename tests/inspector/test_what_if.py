@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from calibration.recipe import Recipe, save_recipe
 from calibration.thresholds import Thresholds
+from engines.scoring import Score
 from inspector.cli import main
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
@@ -42,6 +44,22 @@ def test_stored_scores_get_the_outcome_that_the_line_would_give(
     told = [judge(make.inspection(make.part(n), value), recipe).outcome for n, value in enumerate(scores)]
     assert found.after == {outcome: told.count(outcome) for outcome in (Outcome.GOOD, Outcome.REJECT)}
     assert {change.sequence for change in found.changes} == {n for n, o in enumerate(told) if o is not Outcome.GOOD}
+
+
+@given(st.lists(st.tuples(*[st.floats(-5, 5)] * 2, st.floats(0, 1))), *[st.floats(-5, 5)] * 2, st.floats(0, 1))
+def test_zones_and_area_are_judged_again_as_the_line_judges(
+    make: Make, parts: list[tuple[float, float, float]], review: float, rim: float, area: float
+) -> None:
+    limits = Thresholds(review, review + 1, {"area": area, "zone:rim": rim})
+    recipe = dataclasses.replace(make.recipe(), thresholds=limits)
+    rows, told = [], []
+    for number, (value, zone, share) in enumerate(parts):
+        rows.append(row(number, Outcome.GOOD, value, zone_scores={"rim": zone}, area=share))
+        seen = Score(value, (0.5, 0.5), share, {"rim": zone})
+        told.append(judge(dataclasses.replace(make.inspection(make.part(number), value), score=seen), recipe).outcome)
+    found = what_if(rows, limits, {"r"})
+    assert {change.sequence for change in found.changes} == {n for n, o in enumerate(told) if o is not Outcome.GOOD}
+    assert found.parts == len(parts)
 
 
 def test_the_limits_that_judged_change_nothing() -> None:
