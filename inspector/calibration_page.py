@@ -70,12 +70,13 @@ def report_facts(made: Calibration) -> dict[str, Any]:
 
 
 def session_rows(made: Calibration) -> list[dict[str, Any]]:
-    """Each session: pictures, median and largest score, and its share above the limit that the others set."""
+    """Each session: pictures, median and largest score, and its share above any limit that the others set."""
     recipe, sessions = made.recipe, [sample.session for sample in made.samples]
     if not any(sessions):
         return []
     evidence = recipe.evidence
-    shares = left_out(made.scores, recipe.groups, sessions, evidence.asked, evidence.confidence, recipe.calibrate)
+    asked = evidence.asked, evidence.confidence
+    shares = left_out(made.scores, recipe.groups, sessions, *asked, recipe.calibrate, recipe.rules)
     values, names = np.asarray(made.scores), np.asarray(sessions)
     rows = []
     for session in sorted(set(sessions)):
@@ -130,8 +131,12 @@ def _cards(made: Calibration) -> str:
         "false rejects, at most": (percent(evidence.bound), f"{100 * evidence.confidence:.6g}% confidence"),
         "asked": (percent(evidence.asked), f"needs {evidence.needed} {evidence.unit}s"),
         f"independent {evidence.unit}s": (f"{evidence.parts}", f"{evidence.pictures} pictures"),
-        "review limit": (f"{limits.review:.4g}", f"{evidence.above} of them above it"),
+        "review limit": (
+            f"{limits.review:.4g}",
+            f"{evidence.above} of them above it" + (" or another limit" if limits.rules else ""),
+        ),
         "reject limit": (f"{limits.reject:.4g}", "largest score of a good part, or the review limit"),
+        **{f"limit of {name}": (f"{limit:.4g}", "shares the bound") for name, limit in limits.rules.items()},
         "parts not found": (f"{evidence.missing}", "count as rejected"),
     }
     return "".join(

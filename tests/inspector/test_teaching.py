@@ -56,8 +56,11 @@ def rules(ring: Product) -> set[str]:
 
 
 def test_zones_and_area_share_the_bound_and_stay_until_they_are_dropped(calibrate: Calibrate, ring: Product) -> None:
-    code, facts, _ = calibrate("--zone", "rim=rim.png", "--ignore", "print.png", "--area", "--engine", "onnxruntime")
+    page = ring.folder / "page.html"
+    drawn = ("--zone", "rim=rim.png", "--ignore", "print.png", "--area", "--report", str(page))
+    code, facts, _ = calibrate(*drawn, "--engine", "onnxruntime")
     assert code == 0
+    assert "limit of zone:rim" in page.read_text()
     assert facts["evidence"]["rules"] == 3
     assert facts["evidence"]["bound"] <= 0.3
     assert "by 3 rules together" in facts["sentence"]
