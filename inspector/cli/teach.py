@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+RULES = ("zone", "ignore", "area", "plain")  # options of calibrate
+
 
 @app.command(epilog="Example: inspector train gasket --good pictures/gasket --data-dir ./data")
 def train(
@@ -177,8 +179,7 @@ def calibrate(
 
 def _check_asked_before(context: typer.Context) -> None:
     """What the kept pictures are held against was asked before; another wish would be lost in silence."""
-    wished = ("max_false_reject", "confidence", "method", "independent", "sub_folder", "keep", "zone", "ignore", "area", "plain")
-    for name in wished:
+    for name in ("max_false_reject", "confidence", "method", "independent", "sub_folder", "keep", *RULES):
         source = context.get_parameter_source(name)
         if source is not None and source.name != "DEFAULT":
             raise ConfigError(f"--{name.replace('_', '-')} needs --good: without it what the active recipe asks stays")
