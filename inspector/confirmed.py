@@ -1,4 +1,8 @@
-"""Confirmed parts of a history: a stretch that an engineer has looked at, part by part."""
+"""Confirmed parts of a history: a stretch that an engineer has looked at, part by part.
+
+Feedback joins in here and nowhere else: accepted marks say which rejects are good and which passed parts are bad. They
+never add a part by themselves: parts that were picked are no sample of good ones.
+"""
 
 from __future__ import annotations
 
@@ -8,37 +12,60 @@ from typing import Any
 
 from calibration.confirm import Confirmed
 from calibration.errors import SampleError
-from inspector.inspection import Reason
+from inspector.inspection import Outcome, Reason
 from inspector.what_if import rules_of
+
+PartId = tuple[str, int]  # boot, sequence
+NO_MARKS: Mapping[PartId, str] = {}
 
 
 def confirmed_parts(
-    rows: Iterable[Mapping[str, Any]], recipes: Collection[str], first: int, last: int, bad: Collection[int]
+    rows: Iterable[Mapping[str, Any]],
+    recipes: Collection[str],
+    first: int,
+    last: int,
+    bad: Collection[int],
+    known: Mapping[PartId, str] = NO_MARKS,
+    undecided: Collection[PartId] = (),
 ) -> list[Confirmed]:
-    """Good parts from `first` to `last`, all but the `bad` ones.
+    """Good parts from `first` to `last`, all but the `bad` ones and those known as bad.
 
     A part that the line never looked at (a lost frame, overload) says nothing of scores and is passed over.
 
     Args:
         rows: as `each_part` gives them.
         recipes: checksums of those whose scores are comparable; see `comparable`.
+        known: "good" or "bad", as accepted.
+        undecided: parts with an open mark.
 
     Raises:
-        SampleError: the stretch holds parts of another bundle or other masks, or a bad part lies outside it.
+        SampleError: the stretch holds parts of another bundle or other masks, an open mark, or a reject that nobody has
+            said anything of; or a bad part lies outside it.
     """
     outside = sorted(number for number in bad if not first <= number <= last)
     if outside:
         raise SampleError(f"bad part {outside[0]} lies outside {first} to {last}; name parts of the stretch")
     found = []
     for row in rows:
-        if not first <= row["sequence"] <= last or row["sequence"] in bad:
+        number, part, score = row["sequence"], (row["boot"], row["sequence"]), score_of(row)
+        if not first <= number <= last:
             continue
-        score = math.inf if row["reason"] == Reason.PART_NOT_FOUND else row["score"]
-        if score is None:
+        if part in undecided:
+            raise SampleError(f"a mark of part {number} is open; accept or refuse it: inspector feedback list")
+        if number in bad or known.get(part) == "bad" or score is None:
             continue
         if row["recipe"] not in recipes:
             raise SampleError(
-                f"part {row['sequence']} was judged with another bundle or other masks; confirm parts of this recipe's"
+                f"part {number} was judged with another bundle or other masks; confirm parts of this recipe's"
             )
-        found.append(Confirmed(f"{row['boot']}/{row['sequence']}", row["boot"], float(score), rules_of(row)))
+        if row["outcome"] == Outcome.REJECT and known.get(part) != "good":
+            raise SampleError(f"part {number} was rejected; give --bad {number}, or accept a mark that it is good")
+        found.append(Confirmed(f"{row['boot']}/{number}", row["boot"], score, rules_of(row)))
     return found
+
+
+def score_of(row: Mapping[str, Any]) -> float | None:
+    """A judged part's score, infinite where the part was not found; None: it was never judged."""
+    if row["reason"] == Reason.PART_NOT_FOUND:
+        return math.inf
+    return None if row["score"] is None else float(row["score"])

@@ -35,3 +35,7 @@ class LineStopped(InspectorError):
 
 class ControlError(InspectorError):
     """No line answers at its control socket, or it refuses."""
+
+
+class SiteError(InspectorError):
+    """A decision of people that can't be taken or kept: feedback, challenge, audit."""

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import typer
 
-from inspector.cli import box, build, bundle, drift, engine, evaluate, history, line, product, recipe, teach, what_if
+from inspector.cli import (
+    audit,
+    box,
+    build,
+    bundle,
+    drift,
+    engine,
+    evaluate,
+    feedback,
+    history,
+    line,
+    product,
+    recipe,
+    teach,
+    what_if,
+)
 from inspector.cli.common import ERRORS, fail
 
 app = typer.Typer(
@@ -19,6 +34,8 @@ app.add_typer(history.app, name="history")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(product.app, name="product")
 app.add_typer(recipe.app, name="recipe")
+app.add_typer(feedback.app, name="feedback")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

@@ -150,6 +150,9 @@ def recipe_confirm(
     """Add running parts to the calibration: a whole stretch, every part of it looked at, good but the bad ones."""
     from inspector.confirmed import confirmed_parts
     from inspector.history.queries import Filter, each_part
+    from inspector.site import audit
+    from inspector.site.database import writing
+    from inspector.site.feedback import known_parts, list_marks
     from inspector.teaching import activate_certified
 
     if not engineer.strip():
@@ -157,10 +160,16 @@ def recipe_confirm(
     entry = product(data_dir, name)
     recipe, bundle = entry.active()
     rows = each_part(open_history(data_dir), Filter(product=name))
-    parts = confirmed_parts(rows, comparable(entry.recipes, recipe), first, last, bad or ())
-    made = add_confirmed(recipe, parts, engineer)
     told = f"confirmed by {engineer}: parts {first} to {last}, {len(bad or ())} bad"
-    _changed(name, activate_certified(entry, bundle, made, reason=told), as_json)
+    # One transaction: no mark is made or decided between reading them and the new recipe.
+    with writing(data_dir) as site:
+        undecided = {(mark["boot"], mark["sequence"]) for mark in list_marks(site, name, "open")}
+        recipes = comparable(entry.recipes, recipe)
+        parts = confirmed_parts(rows, recipes, first, last, bad or (), known_parts(site, name), undecided)
+        made = activate_certified(entry, bundle, add_confirmed(recipe, parts, engineer), reason=told)
+        detail = {"product": name, "first": first, "last": last, "bad": sorted(bad or ()), "parts": len(parts)}
+        audit.note(site, engineer, "engineer", "recipe confirm", f"recipe {made.checksum}", detail)
+    _changed(name, made, as_json)
 
 
 def _changed(name: str, recipe: Recipe, as_json: bool) -> None:

@@ -19,8 +19,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_MS = 5_000  # how long to wait for another connection's lock; the recorder's commits take a few ms
 
 
-def open_for_writing(path: Path) -> sa.Engine:
+def open_for_writing(path: Path, migrations: Path = MIGRATIONS) -> sa.Engine:
     """The recorder's engine; creates and migrates the database.
+
+    Args:
+        migrations: of its schema; the site's database is opened the same way.
 
     Raises:
         HistoryError: it can't be created, is no database, or comes from a newer program.
@@ -34,14 +37,14 @@ def open_for_writing(path: Path) -> sa.Engine:
     # The driver begins deferred and only before a write; a read-then-write would fail with BUSY_SNAPSHOT.
     sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     try:
-        upgrade(engine)
+        upgrade(engine, migrations)
     except (sa.exc.SQLAlchemyError, CommandError) as error:
         engine.dispose()
-        raise HistoryError(f"cannot open history {path}: {reason(error)}; restore it or move it away") from error
+        raise HistoryError(f"cannot open {path}: {reason(error)}; restore it or move it away") from error
     return engine
 
 
-def open_for_reading(path: Path) -> sa.Engine:
+def open_for_reading(path: Path, migrations: Path = MIGRATIONS) -> sa.Engine:
     """An engine that can't change anything.
 
     Raises:
@@ -50,7 +53,7 @@ def open_for_reading(path: Path) -> sa.Engine:
     if not path.is_file():
         raise HistoryError(f"no history at {path}; run the line first, or give its data directory with --data-dir")
     location = f"file:{path}?mode=ro"
-    _check_schema(path, location)
+    _check_schema(path, location, migrations)
 
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(location, uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
@@ -58,9 +61,9 @@ def open_for_reading(path: Path) -> sa.Engine:
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.pool.NullPool)
 
 
-def _check_schema(path: Path, location: str) -> None:
-    """Raises: HistoryError: the line has not yet brought the history to this program's schema."""
-    newest = max(file.name[:4] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+def _check_schema(path: Path, location: str, migrations: Path) -> None:
+    """Raises: HistoryError: its owner has not yet brought the database to this program's schema."""
+    newest = max(file.name[:4] for file in (migrations / "versions").glob("[0-9]*.py"))
     with closing(sqlite3.connect(location, uri=True, timeout=BUSY_MS / 1000)) as connection:
         try:
             (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
@@ -68,14 +71,14 @@ def _check_schema(path: Path, location: str) -> None:
             return  # no history at all: the first question says so
     if found < newest:
         raise HistoryError(
-            f"history {path} has schema {found}, this program reads {newest}; start the line once, which brings it up"
+            f"{path} has schema {found}, this program reads {newest}; start the line once, which brings it up"
         )
 
 
-def upgrade(engine: sa.Engine) -> None:
+def upgrade(engine: sa.Engine, migrations: Path = MIGRATIONS) -> None:
     """Bring the schema to the newest version."""
     config = AlembicConfig()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(migrations))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.upgrade(config, "head")

@@ -38,6 +38,13 @@ def list_parts(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def find_part(engine: sa.Engine, sequence: int) -> Row | None:
+    """One part; None: the history has no such number."""
+    with engine.connect() as connection:
+        row = connection.execute(_select(Filter()).where(parts.c.sequence == sequence)).mappings().first()
+    return dict(row) if row else None
+
+
 def each_part(engine: sa.Engine, wanted: Filter, page: int = 1000) -> Iterator[Row]:
     """All parts that fit, oldest first, a page per transaction: a long export must not hold the write-ahead log."""
     while True:
