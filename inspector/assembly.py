@@ -53,6 +53,7 @@ from inspector.products import product
 from inspector.protocol import LineEnd
 from inspector.recorder import Recorder
 from inspector.reject import RejectLink
+from inspector.release import Release
 from inspector.sequence import SequenceFile
 from inspector.waiting import Waiting
 from inspector.watchdog import Notifier, Pulses, watchdog_period_s
@@ -98,10 +99,11 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
         if _wait_for_ejector(books.link, config.ejector.endpoint, stopping, notifier):
             books.catch_up()
             admission = Admission(books.numbers, books.link, job)
-            changeover = _open_changeover(config, admission, job_mb, stack)
+            release = Release(config.line.data_dir, config.line.name, config.line.challenge, clock)
+            changeover = _open_changeover(config, admission, job_mb, release, stack)
             waiting = Waiting(config.line.queue)
             cameras = _open_cameras(config, waiting, admission, books, pulses, stop_for, stack)
-            workers = _make_workers(config.line.in_flight, waiting, admission, books, pulses, stack)
+            workers = _make_workers(config, waiting, admission, books, pulses, release, stack)
             for camera in cameras:
                 camera.start()
             for worker in workers:
@@ -113,7 +115,12 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
             drift.start()
             notifier.ready(f"{recipe.product} on {engine}, part {books.numbers.upcoming}")
             log.info("ready", product=recipe.product, engine=engine, sequence=books.numbers.upcoming)
-            supervise(workers, pulses, notifier, stopping, books.numbers.reserve_ahead)
+
+            def chore() -> None:
+                books.numbers.reserve_ahead()
+                release.refresh()
+
+            supervise(workers, pulses, notifier, stopping, chore)
             notifier.stopping()
             # The queue's end marker lets the line finish the parts it has; none is left without a verdict.
             for camera in cameras:
@@ -191,7 +198,9 @@ def _open_job(config: Config, name: str) -> Job:
     return make_job(*open_engine(config, product(config.line.data_dir, name)))
 
 
-def _open_changeover(config: Config, admission: Admission, job_mb: float, stack: ExitStack) -> Changeover:
+def _open_changeover(
+    config: Config, admission: Admission, job_mb: float, release: Release, stack: ExitStack
+) -> Changeover:
     """What changes the product, not yet started, and the socket that asks for it."""
     data_dir = config.line.data_dir
     changeover = Changeover(
@@ -202,6 +211,7 @@ def _open_changeover(config: Config, admission: Admission, job_mb: float, stack:
         mark=lambda name: product(data_dir, name).mark(),
         budget_mb=config.line.warm_mb,
         first_mb=job_mb,
+        before_change=release.put_in_force,
     )
     stack.callback(changeover.close)
     control = Control(data_dir, changeover.answer)
@@ -242,13 +252,19 @@ def _open_cameras(
 
 
 def _make_workers(
-    count: int, waiting: Waiting, admission: Admission, books: Books, pulses: Pulses, stack: ExitStack
+    config: Config,
+    waiting: Waiting,
+    admission: Admission,
+    books: Books,
+    pulses: Pulses,
+    release: Release,
+    stack: ExitStack,
 ) -> list[threading.Thread]:
     """A thread per detector of a job, not yet started; each part goes to the first that is free."""
     workers = []
-    for place, name in enumerate(inference_names(count)):
+    for place, name in enumerate(inference_names(config.line.in_flight)):
         beat = pulses.register(name, LIMIT_S["inference"])
-        line = Line(waiting, place, books.link, SystemClock(), beat, admission.finish)
+        line = Line(waiting, place, books.link, SystemClock(), beat, admission.finish, release.hold)
         worker = threading.Thread(target=line.run, name=name, daemon=True)
         stack.callback(_join, worker)
         workers.append(worker)

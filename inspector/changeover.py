@@ -86,6 +86,7 @@ class Changeover:
         mark: Callable[[str], str],
         budget_mb: float,
         first_mb: float = 0.0,
+        before_change: Callable[[str], None] = lambda recipe: None,
     ) -> None:
         """
         Args:
@@ -95,10 +96,12 @@ class Changeover:
             open_product: recipe and warm detectors of a product; raises what explains why not.
             mark: changes whenever another recipe of the product is made active; raises like `open_product`.
             budget_mb: what open products that are not in force may take together.
+            before_change: told the checksum of a recipe just before it is put in force.
             first_mb: what the product now in force took, the engine's library included.
         """
         self._admission, self._configured, self._folder = admission, configured, folder
         self._open_product, self._mark, self._budget_mb = open_product, mark, budget_mb
+        self._before_change = before_change
         job = admission.job
         first = Opened(job, mark(job.recipe.product), round(first_mb, 1))
         self._open = {job.recipe.product: first}  # in force or warm; last used last
@@ -167,6 +170,7 @@ class Changeover:
         checksum = opened.job.recipe.checksum
         note(self._folder, ProductChange(utc_now(), self._configured, name, checksum, operator))
         before = self.in_force
+        self._before_change(checksum)
         first = self._admission.change(opened.job)
         self._open[name] = self._open.pop(name, opened)
         log.info("product changed", product=name, was=before, recipe=checksum, first=first, operator=operator)

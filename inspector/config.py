@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
@@ -98,6 +99,7 @@ class LineSection(Section):
     queue: int = Field(8, ge=1, le=1000)  # frames waiting for inference
     stop_after: int = Field(0, ge=0)  # parts of each camera; 0: never
     warm: tuple[str, ...] = ()  # products opened beside the one in force, so that a change to them takes milliseconds
+    challenge: tuple[str, ...] = ()  # when challenge parts are due: "start", "changeover", "HH:MM"; (): never
     warm_mb: float = Field(150.0, ge=0)  # memory that products other than the one in force may take together
 
     @pydantic.field_validator("engines")
@@ -107,6 +109,14 @@ class LineSection(Section):
             return tuple(dict.fromkeys(map(engine_name, engines)))
         except RuntimeUnavailable as error:
             raise ValueError(str(error)) from error
+
+    @pydantic.field_validator("challenge")
+    @classmethod
+    def _moments(cls, moments: tuple[str, ...]) -> tuple[str, ...]:
+        for moment in moments:
+            if moment not in ("start", "changeover") and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", moment):
+                raise ValueError(f"{moment!r} is no moment; write start, changeover, or a time such as 06:00")
+        return moments
 
 
 class EjectorSection(Section):

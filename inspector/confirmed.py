@@ -58,14 +58,14 @@ def confirmed_parts(
             raise SampleError(
                 f"part {number} was judged with another bundle or other masks; confirm parts of this recipe's"
             )
-        if row["outcome"] == Outcome.REJECT and known.get(part) != "good":
-            raise SampleError(f"part {number} was rejected; give --bad {number}, or accept a mark that it is good")
+        if Outcome.REJECT in (row["outcome"], row["judged"]) and known.get(part) != "good":
+            raise SampleError(f"part {number} was judged REJECT; give --bad {number}, or accept a mark that it is good")
         found.append(Confirmed(f"{row['boot']}/{number}", row["boot"], score, rules_of(row)))
     return found
 
 
 def score_of(row: Mapping[str, Any]) -> float | None:
-    """A judged part's score, infinite where the part was not found; None: it was never judged."""
+    """A judged part's score, infinite where it was not found; None: never judged, or while the line was held."""
     if row["reason"] == Reason.PART_NOT_FOUND:
         return math.inf
-    return None if row["score"] is None else float(row["score"])
+    return None if row["score"] is None or row["reason"] == Reason.NOT_RELEASED else float(row["score"])

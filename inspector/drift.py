@@ -88,7 +88,8 @@ class RecipeWatch:
         """The state after more parts.
 
         Args:
-            rows: as `each_part` gives them; those that another recipe judged, and those without a look, don't count.
+            rows: as `each_part` gives them; those that another recipe judged, those without a look, and those of a
+                held line (challenge parts are no production) don't count.
         """
         for row in rows:
             values = _values(row) if row["recipe"] == self.recipe.checksum else {}
@@ -187,6 +188,8 @@ def _file(folder: Path, recipe: Recipe) -> Path:
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, float]:
+    if row["reason"] == Reason.NOT_RELEASED:
+        return {}
     score = math.inf if row["reason"] == Reason.PART_NOT_FOUND else row["score"]
     values = {SCORE: score, **{name: row[f"frame_{name}"] for name in SERIES}}
     return {name: float(value) for name, value in values.items() if value is not None}

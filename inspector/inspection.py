@@ -43,6 +43,7 @@ class Reason(str, Enum):
     ENGINE_FAULT = "engine_fault"  # anything unexpected while looking at the part
     NOT_FINITE = "not_finite"  # a NaN or infinite score
     OVERLOAD = "overload"  # the queue before inference was full
+    NOT_RELEASED = "not_released"  # judged, but a challenge is due, open or failed
     # ERROR, by the reject link
     LATE = "late"  # no judgement in the part's window
     LINK_DOWN = "link_down"  # judged, but the ejector could not be told in the part's window
@@ -133,6 +134,7 @@ class Verdict:
     band: Band
     reason: Reason | None  # None: GOOD
     detail: str = ""
+    judged: Outcome | None = None  # what was judged, where the line is held; None: the outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from engines.errors import ImageError, PartNotFound
 from engines.scoring import Score, score
 from inspector.admission import Link
 from inspector.clock import Clock
-from inspector.inspection import CameraFault, Inspection, Part, Reason, Timings
+from inspector.inspection import CameraFault, Inspection, Part, Reason, Timings, Verdict
 from inspector.job import Job
 from inspector.judge import judge
 from inspector.waiting import Waiting
 
+Hold = Callable[[Verdict, str], Verdict]
 WAIT_S = 0.2  # how long one round waits for a part
 
 log = structlog.get_logger("line")
@@ -41,15 +42,17 @@ class Line:
         clock: Clock,
         beat: Callable[[], None],
         finish: Callable[[Part], None],
+        hold: Hold = lambda verdict, recipe: verdict,
     ) -> None:
         """
         Args:
             place: which of a job's detectors is this thread's.
             beat: called at every round.
             finish: told of each part after its verdict.
+            hold: what may be told of a verdict, by its recipe's checksum; default: never held.
         """
         self._parts, self._place, self._link, self._clock = parts, place, link, clock
-        self._beat, self._finish = beat, finish
+        self._beat, self._finish, self._hold = beat, finish, hold
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -88,7 +91,8 @@ class Line:
         except Exception as error:  # the one broad except: whatever breaks, the part gets its ERROR
             log.exception("inspection failed", sequence=part.sequence)
             inspection = self._failed(part, Reason.ENGINE_FAULT, f"{type(error).__name__}: {error}", queue_ms)
-        self._link.send(part, inspection, judge(inspection, job.recipe))
+        verdict = self._hold(judge(inspection, job.recipe), job.recipe.checksum)
+        self._link.send(part, inspection, verdict)
         self._finish(part)
 
     def _look(self, part: Part, job: Job, queue_ms: float) -> tuple[Score, Timings]:

@@ -9,6 +9,7 @@ from inspector.cli import (
     box,
     build,
     bundle,
+    challenge,
     drift,
     engine,
     evaluate,
@@ -35,6 +36,7 @@ app.add_typer(bundle.app, name="bundle")
 app.add_typer(product.app, name="product")
 app.add_typer(recipe.app, name="recipe")
 app.add_typer(feedback.app, name="feedback")
+app.add_typer(challenge.app, name="challenge")
 app.add_typer(audit.app, name="audit")
 
 

@@ -68,7 +68,7 @@ verdicts = Table(
     Column("reason", String(32)),
     Column("detail", String(500)),
     Column("acknowledged", Boolean, nullable=False),
-    Column("judged", String(6)),  # what the line itself decided, where it did; differs from outcome when late
+    Column("judged", String(6)),  # what the line itself decided, where it did; differs from outcome when late or held
     Column("score", Float),
     Column("zone_scores", JSON(none_as_null=True)),
     Column("peak_x", Float),

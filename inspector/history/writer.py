@@ -110,7 +110,7 @@ class HistoryWriter:
             "reason": record.reason.value if record.reason else None,
             "detail": detail,
             "acknowledged": record.acknowledged,
-            "judged": verdict.outcome.value if verdict else None,
+            "judged": (verdict.judged or verdict.outcome).value if verdict else None,
             "threshold": recipe.thresholds.review if verdict else None,
             **_seen(record),
             **_frame(record),

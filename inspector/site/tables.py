@@ -68,7 +68,6 @@ challenges = Table(
     Column("product", String(64), nullable=False),
     Column("set_id", ForeignKey("challenge_sets.id"), nullable=False),
     Column("recipe", String(64), nullable=False),  # checksum
-    Column("source", String(8), nullable=False),  # line, pictures
     Column("operator", String(64), nullable=False),
     Column("started_us", BigInteger, nullable=False),
     Column("finished_us", BigInteger),

@@ -291,3 +291,18 @@ def _score_of(name: str, make: Make) -> float:
     from engines.scoring import score
 
     return score((np.full((8, 8), VALUES[name], np.float32),), make.recipe(name).scoring).value
+
+
+def test_a_recipe_is_announced_before_it_judges(tmp_path: Path, shop: Shop, until: Until) -> None:
+    """Else a part could be numbered under it while the line still holds for released what was before."""
+    told: list[tuple[str, str]] = []
+
+    def announce(recipe: str) -> None:
+        told.append((recipe, shop.admission.job.recipe.checksum))
+
+    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, before_change=announce)
+    changeover.start()
+    changeover.change("disc", "anna")
+    until(lambda: changeover.in_force == "disc", "disc is in force")
+    changeover.close()
+    assert told == [("disc 1", "ring 1")]

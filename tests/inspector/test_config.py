@@ -161,3 +161,12 @@ def test_engines_are_named_as_the_program_names_them_each_once(tmp_path: Path) -
     text = LEAST.replace("[camera]", 'engines = ["openvino", "openvino:fp32", "onnxruntime"]\n[camera]')
     assert load_config(write(tmp_path, text)).line.engines == ("openvino:fp32", "onnxruntime")
     assert "choose one of onnxruntime, openvino:fp32" in complaint(tmp_path, text.replace("openvino", "abacus"))
+
+
+@pytest.mark.parametrize("moment", ["24:00", "6:00", "06:60", "shift", "06:00 "])
+def test_a_challenge_is_due_at_a_moment_that_there_is(tmp_path: Path, moment: str) -> None:
+    camera = '[camera]\nkind = "synthetic"\n'
+    good = write(tmp_path, f'[line]\nproduct = "ring"\nchallenge = ["start", "changeover", "06:00"]\n{camera}')
+    assert load_config(good).line.challenge == ("start", "changeover", "06:00")
+    text = f'[line]\nproduct = "ring"\nchallenge = ["{moment}"]\n{camera}'
+    assert f"{moment!r} is no moment" in complaint(tmp_path, text)

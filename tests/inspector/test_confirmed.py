@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 def row(sequence: int, score: float | None = 1.0, **more: Any) -> dict[str, Any]:
-    known = {"reason": None, "recipe": "r", "area": 0.0, "zone_scores": None, "boot": "boot1", "outcome": "GOOD"}
+    judged = {"outcome": "GOOD", "judged": None, "reason": None}
+    known = {**judged, "recipe": "r", "area": 0.0, "zone_scores": None, "boot": "boot1"}
     return {"sequence": sequence, "score": score, **known, **more}
 
 
@@ -59,8 +60,15 @@ def test_accepted_marks_say_which_rejects_are_good_and_which_passed_parts_are_ba
     known = {("boot1", 2): "good", ("boot1", 3): "bad", ("boot1", 5): "bad", ("boot0", 4): "good"}
     found = confirmed_parts(rows, {"r"}, 1, 5, [4], known)
     assert [part.name for part in found] == ["boot1/1", "boot1/2"]
-    with pytest.raises(SampleError, match="part 4 was rejected; give --bad 4"):
+    with pytest.raises(SampleError, match="part 4 was judged REJECT; give --bad 4"):
         confirmed_parts(rows, {"r"}, 1, 5, [], known)
+
+
+def test_parts_of_a_held_line_do_not_count_and_a_late_reject_is_a_reject() -> None:
+    rows = [row(1), row(2, outcome="ERROR", reason="not_released", judged="GOOD")]
+    assert [part.name for part in confirmed_parts(rows, {"r"}, 1, 2, [])] == ["boot1/1"]
+    with pytest.raises(SampleError, match="part 3 was judged REJECT"):
+        confirmed_parts([row(3, outcome="ERROR", reason="late", judged="REJECT")], {"r"}, 3, 3, [])
 
 
 def test_a_stretch_with_an_open_mark_is_not_confirmed() -> None:
@@ -117,7 +125,7 @@ def test_an_engineer_completes_a_provisional_recipe_and_it_is_on_record(
     assert (code, "a mark of part 7 is open" in err) == (1, True)
     with writing(tmp_path) as site:
         decide(site, number, True, "Berta", "a scratch")
-    assert "part 8 was rejected" in call(*stretch)[2]
+    assert "part 8 was judged REJECT" in call(*stretch)[2]
     code, out, _ = call(*stretch, "--bad", 8)
     assert code == 0
     assert json.loads(out)["sentence"].startswith("68 parts: at most 4.4% false rejects")

@@ -186,6 +186,12 @@ def test_another_product_in_force_is_watched_by_itself(tmp_path: Path, recipe: R
     assert live.drift == seen
 
 
+def test_challenge_parts_are_no_production(recipe: Recipe) -> None:
+    production = rows(recipe, 50)
+    challenged = rows(recipe, 100, score=1000.0, reason="not_released")
+    assert RecipeWatch(recipe).update(production + challenged) == RecipeWatch(recipe).update(production)
+
+
 def test_the_history_keeps_the_frames_and_a_user_reads_the_state(
     tmp_path: Path,
     recipe: Recipe,

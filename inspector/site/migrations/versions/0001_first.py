@@ -65,7 +65,6 @@ def upgrade() -> None:
         sa.Column("product", sa.String(64), nullable=False),
         sa.Column("set_id", sa.Integer, sa.ForeignKey("challenge_sets.id"), nullable=False),
         sa.Column("recipe", sa.String(64), nullable=False),
-        sa.Column("source", sa.String(8), nullable=False),
         sa.Column("operator", sa.String(64), nullable=False),
         sa.Column("started_us", sa.BigInteger, nullable=False),
         sa.Column("finished_us", sa.BigInteger),
