@@ -34,7 +34,8 @@ from inspector.cameras.synthetic import draw_part
 from inspector.certify import keep_pictures, make_certificate, save_certificate
 from inspector.demo import free_port, process
 from inspector.history.database import data_file, open_for_reading
-from inspector.history.queries import Filter, count_recorded, summarise
+from inspector.history.ledger import count_recorded, summarise
+from inspector.history.queries import Filter
 from inspector.products import product
 
 PRODUCT = "memory"

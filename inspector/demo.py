@@ -34,7 +34,8 @@ from engines.metrics import auroc
 from inspector.cameras.synthetic import draw_part, is_defective
 from inspector.errors import InspectorError, LineStopped
 from inspector.history.database import data_file, open_for_reading
-from inspector.history.queries import Filter, Row, count_recorded, each_part, summarise
+from inspector.history.ledger import count_recorded, summarise
+from inspector.history.queries import Filter, Row, each_part
 from inspector.products import Product, product
 from inspector.teaching import calibrate_on, teach_samples, training_config
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inspector.history.tables import parts, recipes, sessions, verdicts
+from inspector.history.tables import parts, recipes, sessions, tallies, verdicts
+from inspector.history.tallies import HOUR_US
 from inspector.inspection import Outcome
 
 Row = dict[str, Any]
@@ -16,7 +17,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which parts; None means any. Times are UTC microseconds, `until_us` exclusive."""
+    """Which parts; None means any. Times are UTC microseconds, `until_us` exclusive.
+
+    Attributes:
+        position: (left, top, right, bottom), shares of the inspected region; the box in which the highest anomaly lies.
+    """
 
     product: str | None = None
     outcome: Outcome | None = None
@@ -26,6 +31,7 @@ class Filter:
     max_score: float | None = None
     part_ref: str | None = None
     camera: str | None = None
+    position: tuple[float, float, float, float] | None = None
     recipe: str | None = None  # checksum
     after: int | None = None  # sequence
     last: int | None = None  # sequence
@@ -34,7 +40,7 @@ class Filter:
 def list_parts(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
     """The newest parts that fit, newest first."""
     with engine.connect() as connection:
-        query = _select(wanted).order_by(parts.c.sequence.desc()).limit(limit)
+        query = _select(wanted).order_by(walked(wanted).desc()).limit(limit)
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -58,80 +64,69 @@ def each_part(engine: sa.Engine, wanted: Filter, page: int = 1000) -> Iterator[R
 def list_next(engine: sa.Engine, wanted: Filter, limit: int) -> list[Row]:
     """The oldest parts that fit, oldest first."""
     with engine.connect() as connection:
-        query = _select(wanted).order_by(parts.c.sequence).limit(limit)
+        query = _select(wanted).order_by(walked(wanted)).limit(limit)
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def summarise(engine: sa.Engine, wanted: Filter) -> Row:
-    """The ledger of the parts that fit: counts that must balance, yield, and errors by reason."""
-    joined = _joined(
-        sa.func.count(),
-        verdicts.c.outcome,
-        verdicts.c.reason,
-        sa.func.sum(sa.cast(verdicts.c.acknowledged, sa.Integer)),
-    )
-    query = _narrow(joined, wanted).group_by(verdicts.c.outcome, verdicts.c.reason)
-    with engine.connect() as connection:
-        rows = connection.execute(query).all()
-        triggers = connection.scalar(_narrow(_joined(sa.func.count(parts.c.sequence)), wanted)) or 0
-    counts = {outcome.value.lower(): sum(row[0] for row in rows if row[1] == outcome) for outcome in Outcome}
-    errors = {row[2]: row[0] for row in rows if row[1] == Outcome.ERROR}
-    judged = counts["good"] + counts["reject"]
-    return {
-        "triggers": triggers,
-        **counts,
-        "acknowledged": sum(int(row[3] or 0) for row in rows),
-        "recorded": sum(row[0] for row in rows),
-        "balanced": triggers == sum(counts.values()),
-        "yield": counts["good"] / judged if judged else None,
-        "errors": errors,
-    }
-
-
-def count_recorded(engine: sa.Engine) -> Row:
-    """Parts by outcome, cheap enough for a progress bar."""
-    with engine.connect() as connection:
-        rows = connection.execute(sa.select(verdicts.c.outcome, sa.func.count()).group_by(verdicts.c.outcome)).all()
-    return {row[0]: row[1] for row in rows}
+def walked(wanted: Filter) -> sa.Column[int]:
+    """The number along which an index leads through the parts that fit, without a sort."""
+    by_outcome = wanted.outcome is not None and wanted.part_ref is None
+    return verdicts.c.sequence if by_outcome else parts.c.sequence
 
 
 def _select(wanted: Filter) -> sa.Select[Any]:
     columns = [column for column in verdicts.columns if column.name not in ("sequence", "recipe_id")]
-    return _narrow(
-        _joined(
-            parts,
-            sessions.c.boot,
-            recipes.c.product,
-            recipes.c.checksum.label("recipe"),
-            recipes.c.bundle,
-            recipes.c.engine,
-            *columns,
-        ),
-        wanted,
-    )
+    named = (recipes.c.product, recipes.c.checksum.label("recipe"), recipes.c.bundle, recipes.c.engine)
+    return select_parts(wanted, parts, sessions.c.boot, *named, *columns)
 
 
-def _joined(*columns: Any) -> sa.Select[Any]:
+def select_parts(wanted: Filter, *columns: Any) -> sa.Select[Any]:
+    """Columns of the parts that fit, of the tables parts, verdicts, sessions and recipes."""
     # Outer: a part without a verdict must show as an imbalance, not vanish.
     source = parts.outerjoin(verdicts, verdicts.c.sequence == parts.c.sequence)
     source = source.join(sessions, sessions.c.id == parts.c.session_id)
-    return sa.select(*columns).select_from(source.outerjoin(recipes, recipes.c.id == verdicts.c.recipe_id))
+    query = sa.select(*columns).select_from(source.outerjoin(recipes, recipes.c.id == verdicts.c.recipe_id))
+    return query.where(*_within(wanted), *_fits(wanted))
 
 
-def _narrow(query: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
-    # A part that was never judged has no recipe; its session still knows the product.
-    product = sa.func.coalesce(recipes.c.product, sessions.c.product)
+def _within(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    if wanted.since_us is None and wanted.until_us is None:
+        return []
+    # Time by way of the numbers: the tallies know which numbers an hour had, and rows lie by number. An index of
+    # times would cost every insert, and make the database sort what is in order already.
+    captured = parts.c.captured_us
+    hours = [tallies.c.hour_us >= (0 if wanted.since_us is None else wanted.since_us - wanted.since_us % HOUR_US)]
+    times = []
+    if wanted.since_us is not None:
+        times.append(captured >= wanted.since_us)
+    if wanted.until_us is not None:
+        times.append(captured < wanted.until_us)
+        hours.append(tallies.c.hour_us < wanted.until_us)
+    first = sa.select(sa.func.min(tallies.c.first_sequence)).where(*hours).scalar_subquery()
+    last = sa.select(sa.func.max(tallies.c.last_sequence)).where(*hours).scalar_subquery()
+    return [*times, walked(wanted).between(first, last)]
+
+
+def _fits(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     tests: list[tuple[Any, Callable[[Any], sa.ColumnElement[bool]]]] = [
         (wanted.product, lambda value: product == value),
         (wanted.outcome, lambda value: verdicts.c.outcome == value.value),
-        (wanted.since_us, lambda value: parts.c.captured_us >= value),
-        (wanted.until_us, lambda value: parts.c.captured_us < value),
         (wanted.min_score, lambda value: verdicts.c.score >= value),
         (wanted.max_score, lambda value: verdicts.c.score <= value),
         (wanted.part_ref, lambda value: parts.c.part_ref == value),
         (wanted.camera, lambda value: parts.c.camera == value),
         (wanted.recipe, lambda value: recipes.c.checksum == value),
-        (wanted.after, lambda value: parts.c.sequence > value),
-        (wanted.last, lambda value: parts.c.sequence <= value),
+        (wanted.after, lambda value: walked(wanted) > value),
+        (wanted.last, lambda value: walked(wanted) <= value),
+        (wanted.position, _lies_in),
     ]
-    return query.where(*(test(value) for value, test in tests if value is not None))
+    return [test(value) for value, test in tests if value is not None]
+
+
+def _lies_in(position: tuple[float, float, float, float]) -> sa.ColumnElement[bool]:
+    left, top, right, bottom = position
+    return verdicts.c.peak_x.between(left, right) & verdicts.c.peak_y.between(top, bottom)
+
+
+# A part that was never judged has no recipe; its session still knows the product.
+product = sa.func.coalesce(recipes.c.product, sessions.c.product)

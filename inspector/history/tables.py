@@ -4,6 +4,8 @@
     recipes    every recipe that ever judged a part
     parts      every trigger, one row for ever, by its sequence
     verdicts   exactly one per part
+    tallies    how many parts of each hour have what in common; kept with the rows, in the same transaction
+    progress   one row: how far the parts are settled
 
 Times are microseconds since 1970, UTC; durations are milliseconds. Positions and areas are fractions of the
 inspected region.
@@ -54,7 +56,6 @@ parts = Table(
     Column("camera", String(64)),
     Column("block_id", BigInteger),
     Column("part_ref", String(128)),
-    Index("parts_by_time", "captured_us"),
     Index("parts_by_ref", "part_ref"),
 )
 
@@ -87,4 +88,34 @@ verdicts = Table(
     Column("ack_ms", Float),  # from the picture to the acknowledgement
     Column("margin_ms", Float),  # from the acknowledgement to the deadline; negative: late
     Index("verdicts_by_outcome", "outcome", "sequence"),
+)
+# What a restart must tell again: a handful among millions.
+Index(
+    "verdicts_unacknowledged",
+    verdicts.c.sequence,
+    sqlite_where=~verdicts.c.acknowledged,
+    postgresql_where=~verdicts.c.acknowledged,
+)
+
+# The key's columns hold "" or 0 where the part's row has NULL: a NULL equals nothing, not even itself.
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("hour_us", BigInteger, primary_key=True, autoincrement=False),  # its beginning; -1: time not known
+    Column("session_id", Integer, primary_key=True, autoincrement=False),
+    Column("recipe_id", Integer, primary_key=True, autoincrement=False),
+    Column("camera", String(64), primary_key=True),
+    Column("outcome", String(6), primary_key=True),
+    Column("reason", String(32), primary_key=True),
+    Column("acknowledged", Boolean, primary_key=True, autoincrement=False),
+    Column("parts", Integer, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),  # of all parts that were ever counted here
+    Column("last_sequence", BigInteger, nullable=False),
+)
+
+progress = Table(
+    "progress",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("settled", BigInteger, nullable=False),
 )

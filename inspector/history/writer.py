@@ -13,7 +13,8 @@ from calibration.frames import SERIES
 from calibration.recipe import Recipe
 from inspector.errors import HistoryError
 from inspector.history.database import reason
-from inspector.history.tables import parts, recipes, sessions, verdicts
+from inspector.history.tables import parts, progress, recipes, sessions, verdicts
+from inspector.history.tallies import counted
 from inspector.inspection import Outcome, Reason, Record
 from inspector.messages import Entry
 
@@ -52,6 +53,7 @@ class HistoryWriter:
             with engine.begin() as connection:
                 self._session_ids[session.boot] = _session_id(connection, session)
                 self._recipe_ids[recipe.checksum] = _recipe_id(connection, recipe)
+                advance(connection)
         except sa.exc.SQLAlchemyError as error:
             raise HistoryError(f"cannot start a session in the history: {reason(error)}") from error
 
@@ -66,8 +68,10 @@ class HistoryWriter:
         """
         try:
             with self._engine.begin() as connection:
-                connection.execute(_upsert_parts, [self._part_row(connection, record) for record in records])
-                connection.execute(_upsert_verdicts, [self._verdict_row(connection, record) for record in records])
+                with counted(connection, [record.sequence for record in records]):
+                    connection.execute(_upsert_parts, [self._part_row(connection, record) for record in records])
+                    connection.execute(_upsert_verdicts, [self._verdict_row(connection, record) for record in records])
+                advance(connection)
         except sa.exc.SQLAlchemyError as error:
             # What the refused transaction registered was never kept.
             self._session_ids = {self._session.boot: self._session_ids[self._session.boot]}
@@ -132,22 +136,31 @@ class HistoryWriter:
 
 def settled(connection: sa.Connection) -> int:
     """The largest sequence up to which every part has an acknowledged verdict; 0 when there is none."""
-    known, first, last = connection.execute(
-        sa.select(sa.func.count(), sa.func.min(verdicts.c.sequence), sa.func.max(verdicts.c.sequence))
-    ).one()
-    if not known or first > 1:
-        return 0  # without part 1 it is a beginning with a gap, or a history that replaces one: ask the journal
+    kept = connection.scalar(sa.select(progress.c.settled)) or 0
     unacknowledged = connection.scalar(sa.select(sa.func.min(verdicts.c.sequence)).where(~verdicts.c.acknowledged))
-    if known == last:
-        return int(last if unacknowledged is None else unacknowledged - 1)
+    last = _unbroken(connection, kept, unacknowledged)
+    return last if unacknowledged is None else min(last, unacknowledged - 1)
+
+
+def advance(connection: sa.Connection) -> None:
+    """Keep how far the parts are settled, so that nobody walks over them again."""
+    now = {"id": 1, "settled": settled(connection)}
+    statement = insert(progress).values(now)
+    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"settled": now["settled"]}))
+
+
+def _unbroken(connection: sa.Connection, start: int, before: int | None) -> int:
+    """The last of the parts that follow `start` without a gap, looked for below `before`."""
+    if connection.scalar(sa.select(verdicts.c.sequence).where(verdicts.c.sequence == start + 1)) is None:
+        return start  # from 0: without part 1 it is a beginning with a gap, or a history that replaces one
     follower = verdicts.alias()
-    gap = connection.scalar(
-        sa.select(sa.func.min(verdicts.c.sequence)).where(
-            ~sa.exists().where(follower.c.sequence == verdicts.c.sequence + 1)
-        )
+    query = sa.select(verdicts.c.sequence).where(
+        verdicts.c.sequence > start, ~sa.exists().where(follower.c.sequence == verdicts.c.sequence + 1)
     )
-    assert gap is not None
-    return int(gap if unacknowledged is None else min(gap, unacknowledged - 1))
+    # What lies at or beyond an unacknowledged part can't be settled: without this bound every batch would walk it.
+    below = query if before is None else query.where(verdicts.c.sequence < before)
+    end = connection.scalar(below.order_by(verdicts.c.sequence).limit(1))
+    return int(end) if end is not None else max(start, (before or 0) - 1)
 
 
 def _upsert(table: sa.Table, overwritten: frozenset[str]) -> sa.Insert:

@@ -13,7 +13,8 @@ import pytest
 from calibration.recipe import Recipe, save_recipe
 from engines.bundle import Bundle, save_bundle
 from inspector.history.database import data_file, open_for_reading
-from inspector.history.queries import Filter, each_part, summarise
+from inspector.history.ledger import summarise
+from inspector.history.queries import Filter, each_part
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from inspector.history.database import data_file, open_for_reading
-from inspector.history.queries import Filter, each_part, summarise
+from inspector.history.ledger import summarise
+from inspector.history.queries import Filter, each_part
 from inspector.journal import Journal
 
 VICTIMS = (("line",), ("ejector",), ("line", "ejector"))

@@ -13,12 +13,26 @@ from alembic.migration import MigrationContext
 
 from inspector.errors import HistoryError
 from inspector.history.database import data_file, open_for_reading, open_for_writing
-from inspector.history.tables import metadata, sessions
+from inspector.history.ledger import summarise
+from inspector.history.queries import Filter
+from inspector.history.tables import metadata, parts, sessions, tallies, verdicts
 
 
 def pragma(engine: sa.Engine, name: str) -> object:
     with engine.connect() as connection:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
+def back_to_the_first_schema(connection: sa.Connection) -> None:
+    for statement in (
+        "DROP TABLE tallies",
+        "DROP TABLE progress",
+        "DROP INDEX verdicts_unacknowledged",
+        "CREATE INDEX parts_by_time ON parts (captured_us)",
+        *(f"ALTER TABLE verdicts DROP COLUMN frame_{name}" for name in ("brightness", "focus", "x", "y")),
+        "UPDATE alembic_version SET version_num = '0001'",
+    ):
+        connection.exec_driver_sql(statement)
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_uses(database: sa.Engine) -> None:
@@ -92,15 +106,29 @@ def test_a_history_of_the_first_schema_is_brought_up_and_keeps_its_rows(path: Pa
     engine = open_for_writing(path)
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO sessions (boot, line, started_us) VALUES ('b', 'l', 1)")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-        for name in ("brightness", "focus", "x", "y"):
-            connection.exec_driver_sql(f"ALTER TABLE verdicts DROP COLUMN frame_{name}")
+        for sequence, captured_us in ((1, 5), (2, 7_200_000_001), (3, 7_200_000_002), (4, None)):
+            connection.execute(
+                sa.insert(parts), {"sequence": sequence, "session_id": 1, "captured_us": captured_us, "camera": "c"}
+            )
+        for sequence in (1, 2, 3):
+            connection.execute(
+                sa.insert(verdicts), {"sequence": sequence, "outcome": "GOOD", "acknowledged": sequence != 3}
+            )
+        back_to_the_first_schema(connection)
     engine.dispose()
     engine = open_for_writing(path)
     with engine.connect() as connection:
         assert connection.scalar(sa.select(sessions.c.boot)) == "b"
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        columns = (tallies.c.hour_us, tallies.c.outcome, tallies.c.acknowledged, tallies.c.parts)
+        assert [tuple(row) for row in connection.execute(sa.select(*columns).order_by(*columns))] == [
+            (-1, "", False, 1),
+            (0, "GOOD", True, 1),
+            (7_200_000_000, "GOOD", False, 1),
+            (7_200_000_000, "GOOD", True, 1),
+        ]
     engine.dispose()
+    assert summarise(open_for_reading(path), Filter()) == summarise(open_for_reading(path), Filter(), recount=True)
 
 
 def test_a_history_of_a_newer_program_is_refused(path: Path) -> None:

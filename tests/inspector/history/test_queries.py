@@ -1,47 +1,23 @@
-"""Questions to the history: each filter, the export in pages, and a ledger that tells when it does not balance."""
+"""Questions to the history: each filter, the export in pages, and an index that leads to every answer."""
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import sqlalchemy as sa
 
-from inspector.history.queries import Filter, count_recorded, each_part, list_parts, summarise
-from inspector.history.tables import verdicts
-from inspector.history.writer import HistoryWriter, Session
-from inspector.inspection import Outcome, Reason, Record
+from inspector.history.ledger import summarise
+from inspector.history.queries import Filter, each_part, list_parts
+from inspector.history.writer import HistoryWriter
+from inspector.inspection import Outcome
 
 if TYPE_CHECKING:
     from tests.inspector.conftest import Make
 
-START = 1_000_000
-
-
-def record(make: Make, sequence: int, outcome: Outcome, value: float | None, reference: str | None = None) -> Record:
-    kept = make.record(sequence, outcome, value=value)
-    return replace(kept, captured_us=START + sequence, part_ref=reference)
-
-
-@pytest.fixture
-def shift(writer: HistoryWriter, reader: sa.Engine, database: sa.Engine, session: Session, make: Make) -> sa.Engine:
-    """Parts 1 to 5 are rings: three good, a reject, and an error that was never judged; part 6 is a disc."""
-    unjudged = replace(record(make, 5, Outcome.ERROR, None), verdict=None, inspection=None, reason=Reason.LATE)
-    writer.write(
-        [
-            record(make, 1, Outcome.GOOD, 0.5),
-            record(make, 2, Outcome.GOOD, 1.0, "DMC2"),
-            record(make, 3, Outcome.REJECT, 4.0, "DMC3"),
-            record(make, 4, Outcome.GOOD, 1.5),
-            unjudged,
-        ]
-    )
-    other = HistoryWriter(database, replace(session, boot="boot2", product="disc"), make.recipe("disc"))
-    other.write([replace(record(make, 6, Outcome.GOOD, 0.1), boot="boot2")])
-    return reader
+START = 1_000_000  # of the shift
 
 
 @pytest.mark.parametrize(
@@ -60,6 +36,14 @@ def shift(writer: HistoryWriter, reader: sa.Engine, database: sa.Engine, session
         (Filter(max_score=0.5), [1, 6]),
         (Filter(part_ref="DMC3"), [3]),
         (Filter(product="ring", outcome=Outcome.GOOD, min_score=1.0), [2, 4]),
+        (Filter(outcome=Outcome.REJECT, since_us=START + 3, until_us=START + 4), [3]),
+        (Filter(outcome=Outcome.REJECT, since_us=START + 4), []),
+        (Filter(outcome=Outcome.REJECT, part_ref="DMC3"), [3]),
+        (Filter(since_us=START + 3_600_000_000), []),
+        (Filter(until_us=0), []),
+        (Filter(position=(0.25, 0.75, 0.5, 1.0)), [1, 2, 3, 4, 6]),  # all peaks lie at (0.25, 0.75); 5 has none
+        (Filter(position=(0.3, 0.5, 1.0, 1.0)), []),
+        (Filter(position=(0.0, 0.0, 0.5, 0.7)), []),
     ],
     ids=str,
 )
@@ -83,7 +67,7 @@ def test_an_export_holds_no_transaction_between_pages(
 ) -> None:
     rows = each_part(shift, Filter(), page=2)
     assert next(rows)["sequence"] == 1
-    writer.write([record(make, 7, Outcome.GOOD, 0.1)])
+    writer.write([make.record(7)])
     with sqlite3.connect(path) as connection:
         busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     assert busy == 0
@@ -96,35 +80,27 @@ def test_a_row_names_product_recipe_and_run(shift: sa.Engine) -> None:
     assert (rows[5]["recipe"], rows[5]["outcome"], rows[5]["reason"]) == (None, "ERROR", "late")
 
 
-def test_the_ledger_balances_and_counts_errors_by_reason(shift: sa.Engine) -> None:
-    assert summarise(shift, Filter()) == {
-        "triggers": 6,
-        "good": 4,
-        "reject": 1,
-        "error": 1,
-        "acknowledged": 6,
-        "recorded": 6,
-        "balanced": True,
-        "yield": 0.8,
-        "errors": {"late": 1},
-    }
-    assert count_recorded(shift) == {"GOOD": 4, "REJECT": 1, "ERROR": 1}
-
-
-def test_the_ledger_shows_a_part_that_has_no_verdict(shift: sa.Engine, database: sa.Engine) -> None:
-    with database.begin() as connection:
-        connection.execute(sa.delete(verdicts).where(verdicts.c.sequence == 3))
-    ledger = summarise(shift, Filter())
-    assert (ledger["triggers"], ledger["balanced"]) == (6, False)
-    assert ledger["good"] + ledger["reject"] + ledger["error"] == 5
-
-
-def test_an_empty_history_balances_and_has_no_yield(writer: HistoryWriter, reader: sa.Engine) -> None:
-    ledger = summarise(reader, Filter())
-    assert (ledger["triggers"], ledger["balanced"], ledger["yield"]) == (0, True, None)
-
-
-def test_unacknowledged_parts_are_counted_as_such(writer: HistoryWriter, reader: sa.Engine, make: Make) -> None:
-    writer.write([make.record(1), make.record(2, Outcome.ERROR, acknowledged=False)])
-    ledger = summarise(reader, Filter())
-    assert (ledger["acknowledged"], ledger["triggers"], ledger["balanced"]) == (1, 2, True)
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Filter(),
+        Filter(outcome=Outcome.REJECT),
+        Filter(outcome=Outcome.GOOD),
+        Filter(since_us=START, until_us=START + 3),
+        Filter(outcome=Outcome.REJECT, since_us=START, until_us=START + 3),
+        Filter(part_ref="DMC3"),
+        Filter(part_ref="DMC3", outcome=Outcome.REJECT, since_us=START),
+    ],
+    ids=str,
+)
+def test_no_list_sorts_or_walks_what_an_index_has(shift: sa.Engine, wanted: Filter) -> None:
+    """A sort reads all that fit before it gives the first row."""
+    asked: list[tuple[str, object]] = []
+    sa.event.listen(shift, "before_cursor_execute", lambda *event: asked.append((event[2], event[3])))
+    list_parts(shift, wanted, 50)
+    with shift.connect() as connection:
+        statement, values = asked[0]
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]  # type: ignore[arg-type]
+    assert not [step for step in plan if "TEMP B-TREE" in step]
+    scans = [step for step in plan if step.startswith("SCAN")]
+    assert scans == (["SCAN parts"] if wanted == Filter() else [])  # along its own numbers, which LIMIT ends

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from inspector.errors import HistoryError
 from inspector.history.tables import metadata, parts, recipes, sessions, verdicts
-from inspector.history.writer import HistoryWriter, Session, settled
+from inspector.history.writer import HistoryWriter, Session, advance, settled
 from inspector.inspection import CameraFault, Outcome, Reason, Record
 from inspector.job import make_job
 from inspector.messages import Entry
@@ -237,6 +237,40 @@ def test_settled_is_the_end_of_the_unbroken_acknowledged_beginning(rows: dict[in
             values = {"sequence": sequence, "outcome": "GOOD", "acknowledged": acknowledged}
             connection.execute(sa.insert(verdicts), values)
         assert settled(connection) == expected
+
+
+@given(st.lists(st.dictionaries(st.integers(1, 8), st.booleans(), max_size=4), max_size=6))
+@settings(max_examples=40, deadline=None)
+def test_the_kept_progress_changes_nothing_but_the_way(batches: list[dict[int, bool]]) -> None:
+    """What was settled once may even be told as unacknowledged again."""
+    rows: dict[int, bool] = {}
+    with in_memory() as connection:
+        for batch in batches:
+            rows |= batch
+            connection.execute(sa.delete(verdicts).where(verdicts.c.sequence.in_(batch)))
+            for sequence, acknowledged in batch.items():
+                values = {"sequence": sequence, "outcome": "GOOD", "acknowledged": acknowledged}
+                connection.execute(sa.insert(verdicts), values)
+            advance(connection)
+            expected = 0
+            while rows.get(expected + 1, False):
+                expected += 1
+            assert settled(connection) == expected
+
+
+def test_a_restart_does_not_walk_over_what_was_settled_before(
+    database: sa.Engine, writer: HistoryWriter, make: Make
+) -> None:
+    writer.write([make.record(sequence) for sequence in range(1, 1001)])
+    steps: list[int] = []
+    with database.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.set_progress_handler(lambda: steps.append(1), 100)
+        assert settled(connection) == 1000
+        driver.set_progress_handler(None, 0)
+    assert len(steps) < 5  # of 100 instructions each; a walk takes about 10 for each of the parts
+    assert writer.expired() == {}
 
 
 # -- when the disk is full -----------------------------------------------------------------------------------------
