@@ -101,7 +101,7 @@ def measure(folder: Path, frame: int, parts: int, rate: float, engine: str) -> d
         samples = list(sample(folder, line, gate))
         if line.returncode:
             raise SystemExit(f"the line ended with {line.returncode}; see {folder}")
-    ledger = summarise(open_for_reading(data_file(folder)), Filter())
+    ledger = summarise(open_for_reading(data_file(folder)), Filter(), recount=True)
     return {
         "engine": engine,
         "frame_px": frame,

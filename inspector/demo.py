@@ -203,7 +203,7 @@ def hold_against_truth(folder: Path, defective: Sequence[bool], bound: float) ->
     """Compare the history with what is known of each part, matched by the camera's block id."""
     engine = open_for_reading(data_file(folder))
     rows = list(each_part(engine, Filter()))
-    ledger = summarise(engine, Filter())
+    ledger = summarise(engine, Filter(), recount=True)
     known = [(row, defective[row["block_id"] % len(defective)]) for row in rows if row["block_id"] is not None]
     good = [row for row, is_bad in known if not is_bad]
     bad = [row for row, is_bad in known if is_bad]

@@ -38,7 +38,7 @@ def test_after_kill_9_every_acknowledged_verdict_is_recorded_and_the_ledger_bala
     journal.close()
     history = open_for_reading(data_file(rig.folder))
     rows = {row["sequence"]: row for row in each_part(history, Filter())}
-    ledger = summarise(history, Filter())
+    ledger = summarise(history, Filter(), recount=True)
 
     assert {entry.sequence: entry.outcome.value for entry in acknowledged} == {
         sequence: row["outcome"] for sequence, row in rows.items() if row["acknowledged"]

@@ -10,7 +10,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-# Over 10 million parts it takes about a minute; every later start finds it done.
+# Over many millions of parts it takes a while; every later start finds it done.
 COUNT = """
     INSERT INTO tallies
     SELECT coalesce(captured_us - captured_us % 3600000000, -1), session_id, coalesce(recipe_id, 0),
