@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def row(sequence: int, score: float | None = 1.0, **more: Any) -> dict[str, Any]:
     judged = {"outcome": "GOOD", "judged": None, "reason": None}
-    known = {**judged, "recipe": "r", "area": 0.0, "zone_scores": None, "boot": "boot1"}
+    known = {**judged, "bundle": "b", "recipe": "r", "area": 0.0, "zone_scores": None, "boot": "boot1"}
     return {"sequence": sequence, "score": score, **known, **more}
 
 
