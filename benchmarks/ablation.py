@@ -48,7 +48,8 @@ def main() -> None:
         rows = [
             made(name, case, data, seed, arguments.steps) for seed in range(arguments.seeds) for name in arguments.only
         ]
-        print(case_table(case, [row for row in rows if row is not None]), end="\n\n", flush=True)
+        if trained := [row for row in rows if row is not None]:
+            print(case_table(case, trained), end="\n\n", flush=True)
 
 
 def made(name: str, case: Case, data: Path | None, seed: int, steps: int | None) -> Row | None:
