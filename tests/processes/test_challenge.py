@@ -13,7 +13,8 @@ import pytest
 from inspector.cameras.synthetic import draw_part
 from inspector.cli import main
 from inspector.history.database import data_file, open_for_reading
-from inspector.history.queries import Filter, each_part, summarise
+from inspector.history.ledger import summarise
+from inspector.history.queries import Filter, each_part
 
 TRIES = 12  # the belt of this test never stops, so that which part is the next one is a throw of a coin
 
