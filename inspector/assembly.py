@@ -44,7 +44,7 @@ from inspector.drivers import SimulatedDriver
 from inspector.ejector import Ejector
 from inspector.engine import open_engine
 from inspector.errors import ConfigError, InspectorError, LineStopped
-from inspector.history.database import data_file, open_for_writing
+from inspector.history.database import data_file, open_for_reading, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
 from inspector.job import Job, make_job
 from inspector.journal import Journal
@@ -110,7 +110,9 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
                 worker.start()
             changeover.start(config.line.warm)
             folder = drift_folder(config.line.data_dir)
-            drift = LiveDrift(books.database, books.recorder, lambda: admission.job.recipe, folder)
+            # An engine of its own: the recorder's is one connection, for one thread.
+            reader = open_for_reading(data_file(config.line.data_dir))
+            drift = LiveDrift(reader, books.recorder, lambda: admission.job.recipe, folder)
             stack.callback(drift.close)
             drift.start()
             notifier.ready(f"{recipe.product} on {engine}, part {books.numbers.upcoming}")
