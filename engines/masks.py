@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,8 +30,9 @@ def with_masks(scoring: Scoring, manifest: Manifest, ignore: Path | None, zones:
     Raises:
         ImageError: a picture can't be read, has another size, shows nothing, or a zone's name can't be one.
     """
+    _check_names(zones)
     spec, grid = manifest.input, (int(manifest.levels[0][0]), int(manifest.levels[0][1]))
-    drawn = scoring.zones | {name: read_drawn(path, spec, grid) for name, path in zones.items() if _is_named(name)}
+    drawn = scoring.zones | {name: read_drawn(path, spec, grid) for name, path in zones.items()}
     hidden = scoring.ignore
     if ignore is not None:
         more = read_drawn(ignore, spec, grid)
@@ -60,7 +61,7 @@ def read_drawn(path: Path, spec: InputSpec, grid: tuple[int, int]) -> Mask:
     return drawn
 
 
-def _is_named(name: str) -> bool:
-    if not ZONE_NAME.fullmatch(name):
-        raise ImageError(f"zone name {name!r}: use 1 to 32 of a-z, 0-9, '-' and '_', not starting with '-' or '_'")
-    return True
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if not ZONE_NAME.fullmatch(name):
+            raise ImageError(f"zone name {name!r}: use 1 to 32 of a-z, 0-9, '-' and '_', not starting with '-' or '_'")

@@ -15,7 +15,7 @@ from calibration.errors import SampleError
 from inspector.inspection import Outcome, Reason
 from inspector.what_if import rules_of
 
-PartId = tuple[str, int]  # boot, sequence
+PartId = tuple[str, int]  # boot, sequence: a history that was replaced may count from 1 again
 NO_MARKS: Mapping[PartId, str] = {}
 
 

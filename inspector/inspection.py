@@ -6,13 +6,17 @@ from the camera         numbered  looked at      judged     settled with the eje
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+
+import numpy as np
 
 from calibration.frames import FrameFacts
 from engines.image import Image
 from engines.scoring import Score
 from inspector.job import Job
+
+NO_PICTURE: Image = np.empty((0, 0, 3), np.uint8)
 
 
 class Outcome(str, Enum):
@@ -163,3 +167,11 @@ class Record:
     score: float | None
     acknowledged: bool
     acknowledged_ns: int | None
+
+    def without_picture(self) -> Record:
+        """The same without pixels: thousands may wait while a disk is full, and no database wants them."""
+        if self.part is None or not isinstance(self.part.capture, Frame):
+            return self
+        part = replace(self.part, capture=replace(self.part.capture, image=NO_PICTURE))
+        inspection = self.inspection and replace(self.inspection, part=part)
+        return replace(self, part=part, inspection=inspection)

@@ -57,7 +57,7 @@ class Recorder:
     def submit(self, record: Record) -> None:
         """Hand over a record; returns at once."""
         try:
-            self._queue.put_nowait(record)
+            self._queue.put_nowait(record.without_picture())
         except queue.Full:
             self._on_full(f"{CAPACITY} verdicts wait for the database; free the disk, then restart the line")
 

@@ -1,5 +1,4 @@
-"""Release: a line on which a challenge is due never says GOOD. It judges and ejects, until a challenge
-passed.
+"""Release: a line on which a challenge is due never says GOOD. It judges and ejects, until a challenge passed.
 
 held --challenge passed for this line and recipe--> released --due again, open, failed, unreadable, stale--> held
 """

@@ -3,7 +3,7 @@
 INT8 are the convolutions and what only passes their results on, with QuantizeLinear and DequantizeLinear around them;
 the picture's normalisation, the teacher's standardisation, distances and means, and the head's softplus stay in FP32,
 the same division as in `half`; and with them the convolutions over the picture and the depthwise ones, whose few
-inputs have no others to even out their rounding (DECISIONS, "What INT8 leaves in FP32").
+inputs have no others to even out their rounding (DECISIONS 89).
 """
 
 from __future__ import annotations

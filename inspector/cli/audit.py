@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, fail, show, show_rows
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, fail, show, show_rows, utc_text
 
 app = typer.Typer(no_args_is_help=True, help="Who decided what, and that nobody changed the log since.")
 
@@ -24,8 +23,7 @@ def audit_list(
     with reading(data_dir) as site:
         rows = audit.list_entries(site, limit) if site else []
     if not as_json:
-        names = ("id", "time", "who", "role", "action", "subject")
-        rows = [{**{name: _readable(row)[name] for name in names}, "digest": row["digest"][:12]} for row in rows]
+        rows = [_readable(row) for row in rows]
     show_rows(rows, as_json, "Nobody has decided anything yet.")
 
 
@@ -47,5 +45,5 @@ def audit_verify(
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    moment = datetime.datetime.fromtimestamp(row["at_us"] / 1e6, datetime.timezone.utc)
-    return {**row, "time": f"{moment:%Y-%m-%d %H:%M:%S}"}
+    told = {name: row[name] for name in ("who", "role", "action", "subject")}
+    return {"id": row["id"], "time": utc_text(row["at_us"]), **told, "digest": row["digest"][:12]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from inspector.cli.common import (
     print_json,
     show,
     show_rows,
+    utc_text,
 )
 from inspector.config import load_config
 from inspector.errors import SiteError
@@ -42,8 +42,8 @@ def challenge_define(
     from inspector.site.database import writing
 
     product(data_dir, name)
-    parts = [(text.rpartition("=")[0], text.rpartition("=")[2]) for text in part]
-    if not all(parts_name for parts_name, _ in parts):
+    parts = [(label, kind) for label, _, kind in (text.rpartition("=") for text in part)]
+    if not all(label for label, _ in parts):
         raise SiteError(f"--part {part}: write NAME=good or NAME=bad")
     with writing(data_dir) as site:
         row = define(site, name, parts, engineer)
@@ -104,7 +104,6 @@ def challenge_list(
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:
-    moment = datetime.datetime.fromtimestamp(row["started_us"] / 1e6, datetime.timezone.utc)
     faults = "; ".join(f"{found['name']}: {found['fault']}" for found in row["findings"] or () if found["fault"])
     names = ("id", "state", "line", "product", "operator")
-    return {**{name: row[name] for name in names}, "time": f"{moment:%Y-%m-%d %H:%M:%S}", "faults": faults}
+    return {**{name: row[name] for name in names}, "time": utc_text(row["started_us"]), "faults": faults}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show, show_rows, writable
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show, show_rows, utc_text, writable
 from inspector.errors import ConfigError
 from inspector.inspection import Outcome
 
@@ -159,7 +159,7 @@ def _trend(
 
 
 def _show_periods(rows: list[dict[str, Any]], as_json: bool, as_csv: bool) -> None:
-    named = [{"from": _moment(row["start_us"]), **{key: row[key] for key in row if key != "start_us"}} for row in rows]
+    named = [{"from": utc_text(row["start_us"]), **{key: row[key] for key in row if key != "start_us"}} for row in rows]
     _show_counts(named, as_json, as_csv, "No part fits.")
 
 
@@ -219,14 +219,8 @@ def utc_us(text: str | None) -> int | None:
 
 
 def _readable(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    known = {**row, "part": row["sequence"], "time": _moment(row["captured_us"])}
+    known = {**row, "part": row["sequence"], "time": utc_text(row["captured_us"]) if row["captured_us"] else None}
     return {name: _short(known[name]) for name in names}
-
-
-def _moment(captured_us: int | None) -> str | None:
-    if not captured_us:
-        return None
-    return f"{datetime.datetime.fromtimestamp(captured_us / 1e6, datetime.timezone.utc):%Y-%m-%d %H:%M:%S}"
 
 
 def _short(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Annotated
 
 import msgspec
@@ -11,7 +10,7 @@ import typer
 from calibration.recipe import Recipe
 from calibration.thresholds import Thresholds
 from calibration.versions import comparable, read_named
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show_rows
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show_rows, utc_text
 from inspector.cli.history import PartRef, SinceFilter, UntilFilter, open_history, utc_us
 from inspector.cli.rules import AreaMm2, AreaPx, ScaleConfig, ZoneLimits, rule_limits
 from inspector.errors import ConfigError
@@ -69,9 +68,8 @@ def _proposed(recipe: Recipe, review: float | None, reject: float | None, rules:
 
 
 def _readable(change: Change) -> dict[str, object]:
-    moment = change.captured_us and datetime.datetime.fromtimestamp(change.captured_us / 1e6, datetime.timezone.utc)
     return {
-        "part": change.sequence, "time": f"{moment:%Y-%m-%d %H:%M:%S}" if moment else None,
+        "part": change.sequence, "time": utc_text(change.captured_us) if change.captured_us else None,
         "score": f"{change.score:.4g}", "was": change.was.value, "becomes": change.becomes.value, "why": change.why,
         "part_ref": change.part_ref,
     }  # fmt: skip

@@ -14,14 +14,13 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from inspector.confirmed import score_of
+from inspector.confirmed import PartId, score_of
 from inspector.errors import SiteError
 from inspector.site import audit
 from inspector.site.tables import feedback
 
 Says = Literal["good", "bad"]
 Row = dict[str, Any]
-PartId = tuple[str, int]  # boot, sequence: a history that was replaced may count from 1 again
 
 
 def mark(connection: sa.Connection, part: Mapping[str, Any], says: Says, operator: str, note: str = "") -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ from calibration.evidence import Evidence
 from calibration.recipe import Recipe
 from calibration.thresholds import Thresholds
 from engines.scoring import Score, Scoring
+from inspector.cli import main
 from inspector.clock import SystemClock
 from inspector.drivers import SimulatedDriver
 from inspector.ejector import Ejector
@@ -37,6 +39,8 @@ from inspector.journal import Journal
 from inspector.messages import Entry
 from inspector.protocol import LineEnd
 from inspector.reject import RejectLink
+
+Call = Callable[..., tuple[int, str, str]]
 
 Until = Callable[[Callable[[], bool], str], None]
 
@@ -248,6 +252,23 @@ class Plant:
         record = self.last(sequence)
         assert record is not None
         return record
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("COLUMNS", "200")  # no table is wrapped
+    # The log would keep this test's standard error for the tests after it.
+    for module in ("line", "engine"):
+        monkeypatch.setattr(f"inspector.cli.{module}.set_up_log", lambda: None)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    return run
 
 
 @pytest.fixture

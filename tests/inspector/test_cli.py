@@ -6,10 +6,9 @@ import errno
 import json
 import shutil
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import pytest
@@ -22,28 +21,11 @@ from engines.image import Image, list_images
 from inspector.bench import Bench, Quantiles
 from inspector.cameras.synthetic import draw_part
 from inspector.certify import keep_pictures
-from inspector.cli import main
 from inspector.demo import free_port
 from inspector.products import product
 
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in this process: exit code, standard output, standard error."""
-    # The log would keep this test's standard error for the tests after it.
-    for module in ("line", "engine"):
-        monkeypatch.setattr(f"inspector.cli.{module}.set_up_log", lambda: None)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+if TYPE_CHECKING:
+    from tests.inspector.conftest import Call
 
 
 @pytest.fixture

@@ -5,38 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from inspector.cli import main
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
 from inspector.inspection import Outcome
 
 if TYPE_CHECKING:
-    from tests.inspector.conftest import Make
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in this process: exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "200")  # no table is wrapped
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+    from tests.inspector.conftest import Call, Make
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import pytest
@@ -16,7 +16,8 @@ from engines.bundle import Bundle, save_bundle
 from inspector.cameras.synthetic import draw_part
 from inspector.cli import main
 
-Call = Callable[..., tuple[int, str, str]]
+if TYPE_CHECKING:
+    from tests.inspector.conftest import Call
 
 
 @pytest.fixture
@@ -31,17 +32,9 @@ def recipes(tmp_path: Path, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Path:
 
 
 @pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run `inspector recipe` in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["inspector", "recipe", *map(str, arguments), "--data-dir", str(tmp_path)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
+def call(call: Call, tmp_path: Path) -> Call:
+    """`inspector recipe` on this test's data."""
+    return lambda *arguments: call("recipe", *arguments, "--data-dir", tmp_path)
 
 
 def test_versions_are_listed_with_their_evidence(call: Call, recipes: Path) -> None:

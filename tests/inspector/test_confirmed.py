@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,6 @@ from calibration.errors import SampleError
 from calibration.recipe import Recipe, load_recipe, save_recipe
 from calibration.thresholds import find_thresholds
 from engines.bundle import Bundle, save_bundle
-from inspector.cli import main
 from inspector.confirmed import confirmed_parts
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
@@ -26,7 +23,7 @@ from inspector.site.database import reading, writing
 from inspector.site.feedback import decide, mark
 
 if TYPE_CHECKING:
-    from tests.inspector.conftest import Make
+    from tests.inspector.conftest import Call, Make
 
 
 def row(sequence: int, score: float | None = 1.0, **more: Any) -> dict[str, Any]:
@@ -79,14 +76,7 @@ def test_a_stretch_with_an_open_mark_is_not_confirmed() -> None:
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path,
-    make: Make,
-    tiny_bundle: Bundle,
-    tiny_recipe: Recipe,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Callable[..., tuple[int, str, str]]:
+def call(call: Call, tmp_path: Path, make: Make, tiny_bundle: Bundle, tiny_recipe: Recipe) -> Call:
     """`inspector recipe` on a provisional recipe and forty judged parts."""
     prints = tuple(f"{number:064x}" for number in range(30))
     scores = tuple(float(number) for number in range(30))
@@ -105,19 +95,10 @@ def call(
     writer.write([make.record(number, bad.get(number, Outcome.GOOD), value=number / 10) for number in range(1, 41)])
     engine.dispose()
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        told = ["inspector", "recipe", *map(str, arguments), "--data-dir", str(tmp_path)]
-        monkeypatch.setattr(sys, "argv", told)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capfd.readouterr()
-
-    return run
+    return lambda *arguments: call("recipe", *arguments, "--data-dir", tmp_path)
 
 
-def test_an_engineer_completes_a_provisional_recipe_and_it_is_on_record(
-    call: Callable[..., tuple[int, str, str]], tmp_path: Path
-) -> None:
+def test_an_engineer_completes_a_provisional_recipe_and_it_is_on_record(call: Call, tmp_path: Path) -> None:
     stretch = ("confirm", "ring", "--first", 1, "--last", 40, "--engineer", "Berta", "--json")
     with writing(tmp_path) as site:
         number = mark(site, {**row(7), "product": "ring"}, "bad", "Otto")["id"]

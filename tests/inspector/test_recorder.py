@@ -64,6 +64,18 @@ def running(writer: FakeWriter, settled: int = 0, on_full: Callable[[str], None]
         recorder.close()
 
 
+def test_what_waits_for_the_database_holds_no_pixels(make: Make, until: Until) -> None:
+    writer, record = FakeWriter(), make.record(1)
+    with running(writer) as recorder:
+        recorder.submit(record)
+        until(lambda: bool(writer.written), "the record was written")
+    (kept,) = writer.batches[0]
+    assert kept.part is not None
+    assert kept.inspection is not None
+    assert kept.part.capture.image.size == kept.inspection.part.capture.image.size == 0
+    assert (kept.part.sequence, kept.inspection.score) == (1, record.inspection.score)
+
+
 def test_every_record_is_written_once_and_in_order(make: Make) -> None:
     writer = FakeWriter()
     with running(writer) as recorder:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,6 @@ from hypothesis import strategies as st
 from calibration.recipe import Recipe, save_recipe
 from calibration.thresholds import Thresholds
 from engines.scoring import Score
-from inspector.cli import main
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
 from inspector.inspection import Outcome
@@ -25,7 +22,7 @@ from inspector.judge import judge
 from inspector.what_if import what_if
 
 if TYPE_CHECKING:
-    from tests.inspector.conftest import Make
+    from tests.inspector.conftest import Call, Make
 
 
 def row(sequence: int, outcome: Outcome, score: float | None, **more: Any) -> dict[str, Any]:
@@ -109,18 +106,12 @@ def shift(tmp_path: Path, make: Make, tiny_recipe: Recipe) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], shift: Path) -> Callable[..., Any]:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        told = ["inspector", "what-if", "ring", *map(str, arguments), "--data-dir", str(shift)]
-        monkeypatch.setattr(sys, "argv", told)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capfd.readouterr()
-
-    return run
+def call(call: Call, shift: Path) -> Call:
+    """`inspector what-if` on the shift's data."""
+    return lambda *arguments: call("what-if", "ring", *arguments, "--data-dir", shift)
 
 
-def test_a_user_sees_how_many_rejects_become_how_many_and_which(call: Callable[..., Any]) -> None:
+def test_a_user_sees_how_many_rejects_become_how_many_and_which(call: Call) -> None:
     code, out, _ = call("--review", 3, "--reject", 3, "--json")
     facts = json.loads(out)
     assert code == 0
@@ -144,9 +135,7 @@ def test_a_user_sees_how_many_rejects_become_how_many_and_which(call: Callable[.
         (("--version", "7"), "there are: 0001"),
     ],
 )
-def test_a_proposal_that_cannot_be_is_explained(
-    call: Callable[..., Any], arguments: tuple[object, ...], complaint: str
-) -> None:
+def test_a_proposal_that_cannot_be_is_explained(call: Call, arguments: tuple[object, ...], complaint: str) -> None:
     code, _, err = call(*arguments)
     assert code == 1
     assert complaint in err

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from calibration.recipe import Recipe, save_recipe
-from inspector.cli import main
 from inspector.errors import SiteError
 from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
@@ -23,9 +20,7 @@ from inspector.site import audit
 from inspector.site.feedback import decide, known_parts, list_marks, mark
 
 if TYPE_CHECKING:
-    from tests.inspector.conftest import Make
-
-Call = Callable[..., tuple[int, str, str]]
+    from tests.inspector.conftest import Call, Make
 
 
 def part(sequence: int = 7, **more: Any) -> dict[str, Any]:
@@ -80,9 +75,7 @@ def test_a_row_that_the_audit_log_does_not_know_so_is_not_used(site: sa.Connecti
 
 
 @pytest.fixture
-def call(
-    tmp_path: Path, make: Make, tiny_recipe: Recipe, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Call:
+def call(call: Call, tmp_path: Path, make: Make, tiny_recipe: Recipe) -> Call:
     """`inspector` on a product with a recipe and four judged parts, the last two rejected."""
     folder = tmp_path / "products" / "ring" / "recipes"
     folder.mkdir(parents=True)
@@ -93,13 +86,7 @@ def call(
     writer.write([make.record(number, outcome) for number, outcome in enumerate(outcomes, 1)])
     engine.dispose()
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["inspector", *map(str, arguments), "--data-dir", str(tmp_path)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capfd.readouterr()
-
-    return run
+    return lambda *arguments: call(*arguments, "--data-dir", tmp_path)
 
 
 def test_the_commands_mark_decide_list_and_audit(call: Call) -> None:
