@@ -103,11 +103,11 @@ def false_reject_bound(parts: int, above: int, confidence: float) -> float:
 
 def draw(groups: Sequence[str], lots: Sequence[str] = ()) -> NDArray[np.intp]:
     """Indices of one picture per group: that with the smallest lot; in the order of the lots where they are given."""
-    order = np.argsort(np.asarray(lots), kind="stable") if len(lots) else np.arange(len(groups))
-    if len(set(groups)) == len(groups):
-        return order
-    _, first = np.unique(np.asarray(groups)[order], return_index=True)
-    return np.asarray(order[np.sort(first)], np.intp)
+    order = sorted(range(len(groups)), key=lots.__getitem__) if len(lots) else range(len(groups))
+    first: dict[str, int] = {}  # numpy's strings would lose a NUL at their end, and two names be one
+    for picture in order:
+        first.setdefault(groups[picture], picture)
+    return np.fromiter(first.values(), np.intp)
 
 
 def left_out(

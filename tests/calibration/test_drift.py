@@ -90,7 +90,7 @@ def test_no_bet_pays_in_the_mean_while_nothing_changes(is_score: bool) -> None:
 @given(st.integers(1, 10_000), st.integers(0, 10_000))
 def test_the_bet_on_more_of_the_tail_pays_one_in_the_mean(before: int, after: int) -> None:
     below = 0.1 * (before + 2 * after) / (before + after)
-    assert 0.1 <= below <= 0.2
+    assert 0.1 - 1e-12 <= below <= 0.2 + 1e-12  # to rounding
     payoffs = [
         float(_tail_payoffs(rank, np.array([before]), before + after)[0]) for rank in (below * 0.999, below * 1.001)
     ]
