@@ -130,7 +130,7 @@ def tiny_recipe(tiny_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -
         scoring=tiny_bundle.scoring,
         thresholds=Thresholds(review=scores[-3], reject=scores[-1]),
         evidence=Evidence(100, 100, 2, 0.0616, 0.95, 0.07),
-        calibrate=("a" * 64, "b" * 64),
+        calibrate=tuple(f"{number:064x}" for number in range(len(scores))),
         scores=tuple(float(value) for value in np.asarray(scores)),
     )
     return save_recipe(tmp_path_factory.mktemp("recipes"), recipe)

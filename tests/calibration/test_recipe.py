@@ -115,10 +115,14 @@ def test_a_sealed_recipe_with_values_that_cannot_be_is_refused_or_can_be_judged_
 
 def test_groups_are_kept_beside_the_scores(tmp_path: Path, tiny_recipe: Recipe) -> None:
     groups = ("monday", "tuesday")
-    save_recipe(tmp_path, dataclasses.replace(tiny_recipe, scores=(1.0, math.inf), groups=groups))
+    two = dataclasses.replace(tiny_recipe, calibrate=tiny_recipe.calibrate[:2], scores=(1.0, math.inf), groups=groups)
+    save_recipe(tmp_path, two)
     assert load_recipe(tmp_path).groups == groups
-    save_recipe(tmp_path, dataclasses.replace(tiny_recipe, scores=(1.0,), groups=groups))
+    save_recipe(tmp_path, dataclasses.replace(two, scores=(1.0,)))
     with pytest.raises(RecipeError, match="1 scores, 2 groups"):
+        load_recipe(tmp_path)
+    save_recipe(tmp_path, dataclasses.replace(two, scores=(1.0,), groups=()))
+    with pytest.raises(RecipeError, match="1 scores, 0 groups and 2 fingerprints"):
         load_recipe(tmp_path)
 
 
