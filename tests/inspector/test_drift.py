@@ -36,7 +36,8 @@ def recipe(tiny_recipe: Recipe) -> Recipe:
     rng = np.random.default_rng(0)
     frames = Frames(np.zeros((96, 96), np.float32), rng.normal(size=(KNOWN, len(SERIES))))
     scores = tuple(np.sort(rng.exponential(size=KNOWN)).tolist())
-    return dataclasses.replace(tiny_recipe, scores=scores, groups=(), frames=frames)
+    prints = tuple(f"{number:064x}" for number in range(KNOWN))
+    return dataclasses.replace(tiny_recipe, calibrate=prints, scores=scores, groups=(), frames=frames)
 
 
 def rows(recipe: Recipe, count: int, score: float = 1.0, light: float = 0.0, **more: Any) -> list[dict[str, Any]]:
