@@ -9,7 +9,6 @@ Until a change is done the old product judges, and after a failed one it goes on
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import resource
 import threading
@@ -21,7 +20,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from calibration.changes import utc_now
+from calibration.changes import append_line, utc_now
 from calibration.errors import CalibrationError
 from engines.errors import EngineError
 from inspector.admission import Admission
@@ -237,10 +236,7 @@ def note(folder: Path, change: ProductChange) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    with open(folder / CHANGES, "ab") as file:
-        file.write(msgspec.json.encode(change) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(folder / CHANGES, msgspec.json.encode(change))
 
 
 def product_to_start(folder: Path, configured: str) -> str:

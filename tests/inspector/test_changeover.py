@@ -285,6 +285,8 @@ def test_a_restart_keeps_the_product_until_the_config_is_edited(tmp_path: Path) 
         file.write(b'{"at": "torn')
     assert product_to_start(tmp_path, "ring") == "disc"
     assert product_to_start(tmp_path, "lid") == "lid"
+    note(tmp_path, ProductChange("", "ring", "cup", "c", "anna"))  # the torn line does not swallow it
+    assert product_to_start(tmp_path, "ring") == "cup"
 
 
 def _score_of(name: str, make: Make) -> float:
