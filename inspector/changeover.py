@@ -84,6 +84,7 @@ class Changeover:
         open_product: Callable[[str], Job],
         mark: Callable[[str], str],
         budget_mb: float,
+        first_mark: str,
         first_mb: float = 0.0,
         before_change: Callable[[str], None] = lambda recipe: None,
     ) -> None:
@@ -93,8 +94,11 @@ class Changeover:
             configured: the site config's product.
             folder: where changes are noted.
             open_product: recipe and warm detectors of a product; raises what explains why not.
-            mark: changes whenever another recipe of the product is made active; raises like `open_product`.
+            mark: changes whenever another recipe of the product is made active or its certificates change; raises
+                like `open_product`.
             budget_mb: what open products that are not in force may take together.
+            first_mark: of the product now in force, from before it was opened; hours may lie between, in which the line
+                waited for the ejector and another recipe was made active.
             before_change: told the checksum of a recipe just before it is put in force.
             first_mb: what the product now in force took, the engine's library included.
         """
@@ -102,7 +106,7 @@ class Changeover:
         self._open_product, self._mark, self._budget_mb = open_product, mark, budget_mb
         self._before_change = before_change
         job = admission.job
-        first = Opened(job, mark(job.recipe.product), round(first_mb, 1))
+        first = Opened(job, first_mark, round(first_mb, 1))
         self._open = {job.recipe.product: first}  # in force or warm; last used last
         self._retired: list[Job] = []
         self._orders: queue.Queue[Order] = queue.Queue(100)

@@ -72,7 +72,7 @@ class Shop:
         self.lane = self.waiting.add_lane()
         self.admission = Admission(Counted(), link, self.open("ring"))  # type: ignore[arg-type]
         self.line = Line(self.waiting, 0, link, clock, lambda: None, self.admission.finish)
-        self.changeover = Changeover(self.admission, "ring", folder, self.open, self.mark, budget_mb)
+        self.changeover = Changeover(self.admission, "ring", folder, self.open, self.mark, budget_mb, self.mark("ring"))
 
     def open(self, name: str) -> Job:
         assert self.gate.wait(20)
@@ -197,6 +197,17 @@ def test_a_recipe_made_active_since_it_was_warmed_is_loaded_anew(shop: Shop, unt
     assert shop.judged()[1][0] == "disc 2"
 
 
+def test_a_recipe_made_active_while_the_line_waited_to_start_is_loaded(
+    shop: Shop, tmp_path: Path, until: Until
+) -> None:
+    shop.versions["ring"] = 2  # after version 1 was opened, before there was a changeover
+    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, "1")
+    changeover.start()
+    assert changeover.change("ring", "anna").state == "loading"
+    until(lambda: changeover.products().recipe == "ring 2", "the new recipe is in force")
+    changeover.close()
+
+
 def test_a_change_to_the_product_in_force_brings_its_new_recipe(shop: Shop, until: Until) -> None:
     shop.changeover.start()
     shop.versions["ring"] = 2
@@ -302,7 +313,7 @@ def test_a_recipe_is_announced_before_it_judges(tmp_path: Path, shop: Shop, unti
     def announce(recipe: str) -> None:
         told.append((recipe, shop.admission.job.recipe.checksum))
 
-    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, before_change=announce)
+    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, "1", before_change=announce)
     changeover.start()
     changeover.change("disc", "anna")
     until(lambda: changeover.in_force == "disc", "disc is in force")
