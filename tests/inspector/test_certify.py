@@ -143,3 +143,16 @@ def test_a_warm_product_is_opened_anew_once_its_certificate_is_another(ring: Pro
     next(ring.certificates.glob("*.json")).unlink()
     marks.append(ring.mark())
     assert len({*marks}) == 3
+
+
+@pytest.mark.parametrize("change", [{"refusals": []}, {"flips": 0}, {"format": 1}, {"checksum": ""}])
+def test_a_certificate_that_somebody_edited_is_none(ring: Product, tmp_path: Path, change: dict[str, object]) -> None:
+    parts(tmp_path / "good", 32, 20)
+    recipe = calibrate(ring, tmp_path / "good")
+    made = check_certified(ring, recipe)
+    assert made is not None
+    save_certificate(ring, msgspec.structs.replace(made, flips=2, refusals=["2 verdicts differ"]))
+    (path,) = ring.certificates.glob("*.json")
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **change}))
+    with pytest.raises(CertificateError, match=r"was changed since it was made|is stale: format is 2, was 1"):
+        check_certified(ring, recipe)
