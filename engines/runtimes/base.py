@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -133,7 +134,8 @@ def open_runtime(name: str, model: bytes, threads: int = 0) -> Runtime:
         RuntimeUnavailable: unknown, not installed, the box has not its precision, or it refuses or can't run the model.
     """
     check_engine(name)
-    return ENGINES[engine_name(name)].open(model, threads)
+    with _named(name):
+        return ENGINES[engine_name(name)].open(model, threads)
 
 
 def graph_of(bundle: Bundle, name: str) -> bytes:
@@ -155,7 +157,20 @@ def check_engine(name: str) -> None:
     engine = ENGINES[engine_name(name)]
     if not is_installed(engine.library):
         raise RuntimeUnavailable(f"engine {name}: {engine.library} is not installed; {install_hint(engine.library)}")
-    engine.check()
+    with _named(name):
+        engine.check()
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """A library that is there and can't be loaded is one that is not there: another engine may stand in."""
+    try:
+        yield
+    except ImportError as error:
+        library = ENGINES[engine_name(name)].library
+        raise RuntimeUnavailable(
+            f"engine {name}: {library} does not load: {error}; install it again: {install_hint(library)}"
+        ) from error
 
 
 def is_installed(library: str) -> bool:

@@ -50,7 +50,10 @@ class OpenVinoRuntime:
 def check_capability(precision: Precision) -> None:
     """Raises: RuntimeUnavailable: this CPU has not the precision; the plug-in would compute in FP32 and say nothing."""
     core = openvino.Core()
-    able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    try:
+        able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        raise RuntimeUnavailable(f"{NAME} can't use the {DEVICE}: {error}; install it again") from error
     if precision.upper() not in able:
         raise RuntimeUnavailable(
             f"{NAME}:{precision}: this CPU ({core.get_property(DEVICE, 'FULL_DEVICE_NAME')}) computes in "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,12 @@ def test_a_library_that_is_not_installed_names_the_extra(monkeypatch: pytest.Mon
     with pytest.raises(RuntimeUnavailable, match=r"line-inspector\[openvino\]"):
         open_runtime("openvino", b"")
     assert base.preferred_engine() == "onnxruntime"
+
+
+def test_a_library_that_does_not_load_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "engines.runtimes.openvino", None)  # as where one of its own libraries lacks
+    with pytest.raises(RuntimeUnavailable, match=r"openvino:fp32: openvino does not load.*line-inspector\[openvino\]"):
+        open_runtime("openvino:fp32", b"")
 
 
 class Core:
