@@ -144,7 +144,7 @@ class Changeover:
         with self._lock:
             recipe = self._admission.job.recipe
             sizes = {name: opened.memory_mb for name, opened in self._open.items()}
-            return Listed(recipe.product, recipe.checksum, self._loading, self.failure, sizes)
+            return Listed(recipe.product, recipe.checksum, recipe.engine, self._loading, self.failure, sizes)
 
     def change(self, name: str, operator: str) -> Changed:
         """Put a product in force: at once if it is warm and its recipe still the active one, else once it is loaded."""
@@ -176,7 +176,10 @@ class Changeover:
         self._before_change(checksum)
         first = self._admission.change(opened.job)
         self._open[name] = self._open.pop(name, opened)
-        log.info("product changed", product=name, was=before, recipe=checksum, first=first, operator=operator)
+        engine = opened.job.recipe.engine
+        log.info(
+            "product changed", product=name, was=before, recipe=checksum, engine=engine, first=first, operator=operator
+        )
         return first
 
     def _failed(self, name: str, operator: str, error: Exception) -> Changed:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.inspector.conftest import FakeClock, FakeLink, Make
 
 Until = Callable[[Callable[[], bool], str], None]
+ENGINES = {"ring": "onnxruntime", "disc": "openvino:fp32", "cup": "onnxruntime"}
 VALUES = {"ring": 1.0, "disc": 5.0, "cup": 9.0}  # what each product's detector gives, so that a score names it
 
 
@@ -78,7 +79,9 @@ class Shop:
         assert self.gate.wait(20)
         if name in self.refuses:
             raise self.refuses[name]
-        recipe = dataclasses.replace(self.make.recipe(name), checksum=f"{name} {self.versions[name]}")
+        recipe = dataclasses.replace(
+            self.make.recipe(name), checksum=f"{name} {self.versions[name]}", engine=ENGINES[name]
+        )
         self.opened.append(make_job(recipe, [OneValue(VALUES[name])]))
         return self.opened[-1]
 
@@ -128,6 +131,7 @@ def test_a_warm_product_is_in_force_at_once_from_the_number_that_is_told(shop: S
     after = shop.trigger()
     assert (told.state, told.first) == ("changed", after.sequence)
     assert 0 < told.took_ms < 50
+    assert shop.changeover.products().engine == "openvino:fp32"  # which one judges may change with the product
     shop.look()
     assert {number: checksum for number, (checksum, _) in shop.judged().items()} == {1: "ring 1", 2: "disc 1"}
 
