@@ -34,8 +34,20 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def note(parent: Path, change: Change) -> None:
     """Append a change, durably, before it takes effect."""
-    with open(parent / CHANGES, "ab") as file:
-        file.write(msgspec.json.encode(change) + b"\n")
+    append_line(parent / CHANGES, msgspec.json.encode(change))
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line durably; what a crash tore before it stays a line of its own, and takes this one not with it.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    with open(path, "a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        is_torn = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * is_torn + line + b"\n")
         file.flush()
         os.fsync(file.fileno())
 

@@ -29,6 +29,8 @@ READ = (2, 3)  # 2 is read as a bundle of format 3 without them; 1 had no view a
 MANIFEST, SCORING, TEMPLATE, REPORT = "manifest.json", "scoring.npz", "template.png", "training.json"
 MODEL = "model.onnx"
 
+OUTSIDE = b"location"  # ONNX's key of external data; strings lie in a graph's bytes as they are
+
 Graph = Literal["fp32", "fp16", "int8"]
 GRAPHS: dict[Graph, str] = {"fp32": MODEL, "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 OPTIONAL = {2: frozenset[str](), 3: frozenset({GRAPHS["fp16"], GRAPHS["int8"], REPORT})}  # by format
@@ -169,6 +171,7 @@ def verify(files: Mapping[str, bytes], where: str, keys: Keys | None = None) -> 
                 f"{where}/{name} was changed since export: sha256 {found[:12]}, manifest says {digest[:12]}; "
                 "restore it or train the product again"
             )
+    _refuse_outside_data(files, where)
     try:
         scoring = arrays_scoring(unpack_arrays(files[SCORING]))
         check_tiling(manifest.input)
@@ -176,6 +179,17 @@ def verify(files: Mapping[str, bytes], where: str, keys: Keys | None = None) -> 
     except EngineError as error:
         raise BundleError(f"{where}: {error}") from error
     return Bundle(hashlib.sha256(files[MANIFEST]).hexdigest(), manifest, dict(files), scoring, template, signer)
+
+
+def _refuse_outside_data(files: Mapping[str, bytes], where: str) -> None:
+    """Nobody verified what lies outside: runtimes look for such a file where the line was started.
+
+    Raises:
+        BundleError: a graph names a file to take tensors from; none that this program writes has the word.
+    """
+    for name in GRAPHS.values():
+        if OUTSIDE in files.get(name, b""):
+            raise BundleError(f"{where}/{name} takes weights from outside the bundle; export it without external data")
 
 
 def save_bundle(

@@ -10,6 +10,7 @@ band of its own, and the verdict that counts is that by all rules.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from engines.image import Image, read_image
 from engines.runtimes.box import box
 from engines.scoring import Map, Score, Scoring, fuse, rule_values, score_fused
 
-FORMAT = 1
+FORMAT = 2  # 2: with its own sum; 1 would pass with figures that somebody wrote
 MIN_GOOD = 8  # fewer say nothing of the share of parts in the band
 
 MIN_CORRELATION = 0.999  # FP32 against FP32 has 1 - 1e-9; BF16 rounds to three digits; a wrong layer has less than 0.9
@@ -58,6 +59,7 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             for any rule about which they differ; `flips_in_band`: inside.
         in_band: share of the good parts in the band of any rule, 0..1.
         refusals: the limits that are broken, for people; empty: the engine may judge.
+        checksum: sha256 of all the rest; "" until saved.
     """
 
     format: int
@@ -79,6 +81,7 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     in_band: float
     refusals: list[str]
     rule_bands: dict[str, tuple[float, float]] = {}
+    checksum: str = ""
 
 
 class Seen(NamedTuple):
@@ -211,20 +214,50 @@ def refusals(lowest: float, in_band: float, flips: int) -> list[str]:
     return [sentence for is_kept, sentence in limits if not is_kept]
 
 
+def encode_certificate(certificate: Certificate) -> bytes:
+    """As it is kept: JSON for people, with its checksum."""
+    sealed = msgspec.structs.replace(certificate, checksum=_checksum(certificate))
+    return msgspec.json.format(msgspec.json.encode(sealed), indent=1)
+
+
+def decode_certificate(data: bytes) -> Certificate:
+    """What `encode_certificate` wrote.
+
+    Raises:
+        CertificateError: it is something else, or was changed since.
+    """
+    try:
+        certificate = msgspec.json.decode(data, type=Certificate)
+    except msgspec.DecodeError as error:
+        raise CertificateError(f"is no certificate: {error}") from error
+    if certificate.format == FORMAT and certificate.checksum != _checksum(certificate):
+        raise CertificateError("was changed since it was made")
+    return certificate
+
+
+def _checksum(certificate: Certificate) -> str:
+    rest = msgspec.structs.replace(certificate, checksum="")
+    return hashlib.sha256(msgspec.json.encode(rest, order="sorted")).hexdigest()
+
+
 def check(certificate: Certificate, engine: str, bundle: str, recipe: str) -> None:
     """Refuse a certificate that does not hold for this engine, bundle and recipe on this box.
 
     Raises:
-        CertificateError: it is of something else, or over its limits.
+        CertificateError: it is of something else, or over the limits of this program.
     """
-    now = {"engine": engine, "bundle": bundle, "recipe": recipe, **box(engine)}
-    then = {"engine": certificate.engine, "bundle": certificate.bundle, "recipe": certificate.recipe, **certificate.box}
+    now = {"format": FORMAT, "engine": engine, "bundle": bundle, "recipe": recipe, **box(engine)}
+    then = {
+        "format": certificate.format, "engine": certificate.engine, "bundle": certificate.bundle,
+        "recipe": certificate.recipe, **certificate.box,
+    }  # fmt: skip
     changed = [key for key in {**now, **then} if now.get(key) != then.get(key)]
     if changed:
         now_and_then = "; ".join(f"{key} is {now.get(key)!r}, was {then.get(key)!r}" for key in changed)
         raise CertificateError(f"the certificate of {engine} is stale: {now_and_then}")
-    if certificate.refusals:
-        raise CertificateError(f"{engine} does not judge as {certificate.reference}: {'; '.join(certificate.refusals)}")
+    broken = certificate.refusals or refusals(certificate.map_correlation, certificate.in_band, certificate.flips)
+    if broken:
+        raise CertificateError(f"{engine} does not judge as {certificate.reference}: {'; '.join(broken)}")
 
 
 def _with_defects(good: Sequence[Path]) -> Iterator[tuple[Image, bool]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,7 +102,12 @@ def open_detector(bundle: Bundle, engine: str, threads: int = 0, any_size: bool 
         RuntimeUnavailable: the engine is not installed, can't run on this box, or refuses the model.
         BundleError: the bundle has not the graph that the engine runs.
         ImageError: the bundle's template shows nothing to locate.
+        InferenceFailed: it can't look at tiles as the bundle has them.
     """
-    detector = Detector(bundle, open_runtime(engine, graph_of(bundle, engine), threads), engine_name(engine), any_size)
-    detector.warm_up()
+    with ExitStack() as opened:
+        runtime = open_runtime(engine, graph_of(bundle, engine), threads)
+        opened.callback(runtime.close)
+        detector = Detector(bundle, runtime, engine_name(engine), any_size)
+        detector.warm_up()
+        opened.pop_all()
     return detector

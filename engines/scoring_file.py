@@ -64,6 +64,8 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
         raise EngineError(f"scoring has statistics {statistics!r} over {len(scoring.means)} levels; calibrate again")
     if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
         raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
+    if not all(np.isfinite(value).all() for value in (scoring.pixel_limit, *scoring.means)):
+        raise EngineError("scoring has a mean or a pixel limit that is not finite; calibrate the product again")
     if scoring.weights and not (
         len(scoring.weights) == len(scoring.means) and all(0 < w < np.inf for w in scoring.weights)
     ):
@@ -105,6 +107,10 @@ def unpack_arrays(data: bytes) -> Arrays:
             unpacked = sum(info.file_size for info in archive.zip.infolist())
             if unpacked > LARGEST:
                 raise ValueError(f"{unpacked} bytes unpacked, more than {LARGEST}")
-            return {key: archive[key] for key in archive.files}
+            arrays = {key: archive[key] for key in archive.files}
+        hollow = [key for key, array in arrays.items() if not array.dtype.itemsize]
+        if hollow:  # any size in no bytes, until it is converted
+            raise ValueError(f"{', '.join(hollow)} without content")
+        return arrays
     except Exception as error:  # numpy and zipfile raise a dozen unrelated types on damaged bytes
         raise EngineError(f"arrays can't be read ({type(error).__name__}: {error}); the file is damaged") from error

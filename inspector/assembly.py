@@ -89,7 +89,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
         stack.enter_context(_no_thread_dies_in_silence(stop_for))
         stack.enter_context(locked(config.line.data_dir))
         before_mb = resident_mb()
-        job = _open_first(config)
+        job, mark = _open_first(config)
         job_mb = resident_mb() - before_mb
         stack.callback(job.close)
         recipe, engine = job.recipe, engine_name(job.recipe.engine)
@@ -100,7 +100,7 @@ def run_line(config: Config, stopping: threading.Event, notifier: Notifier) -> N
             books.catch_up()
             admission = Admission(books.numbers, books.link, job)
             release = Release(config.line.data_dir, config.line.name, config.line.challenge, clock)
-            changeover = _open_changeover(config, admission, job_mb, release, stack)
+            changeover = _open_changeover(config, admission, mark, job_mb, release, stack)
             waiting = Waiting(config.line.queue)
             cameras = _open_cameras(config, waiting, admission, books, pulses, stop_for, stack)
             workers = _make_workers(config, waiting, admission, books, pulses, release, stack)
@@ -177,16 +177,17 @@ def open_books(
     return Books(numbers, link, recorder, database)
 
 
-def _open_first(config: Config) -> Job:
-    """The product that was in force last, or the site's."""
+def _open_first(config: Config) -> tuple[Job, str]:
+    """The product that was in force last, or the site's; and its mark from before it was opened."""
     folder, configured = config.line.data_dir, config.line.product
     name = product_to_start(folder, configured)
     try:
+        mark = product(folder, name).mark()
         job, last = _open_job(config, name), last_change(folder)
         if last is not None and last.configured != configured:
             # Else the site's old product, written there once more, would bring back what was in force with it.
             note(folder, ProductChange(utc_now(), configured, name, job.recipe.checksum, "site config"))
-        return job
+        return job, mark
     except (EngineError, CalibrationError, InspectorError) as error:
         if name == configured:
             raise
@@ -201,7 +202,7 @@ def _open_job(config: Config, name: str) -> Job:
 
 
 def _open_changeover(
-    config: Config, admission: Admission, job_mb: float, release: Release, stack: ExitStack
+    config: Config, admission: Admission, first_mark: str, job_mb: float, release: Release, stack: ExitStack
 ) -> Changeover:
     """What changes the product, not yet started, and the socket that asks for it."""
     data_dir = config.line.data_dir
@@ -212,6 +213,7 @@ def _open_changeover(
         open_product=lambda name: _open_job(config, name),
         mark=lambda name: product(data_dir, name).mark(),
         budget_mb=config.line.warm_mb,
+        first_mark=first_mark,
         first_mb=job_mb,
         before_change=release.put_in_force,
     )

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from calibration.recipe import Recipe
 from engines.bundle import Bundle
-from engines.certificate import Certificate, Judgement, certify, check
+from engines.certificate import Certificate, Judgement, certify, check, decode_certificate, encode_certificate
 from engines.detector import Detector, open_detector
 from engines.errors import CertificateError
 from engines.image import fingerprint, read_image
@@ -58,7 +57,7 @@ def save_certificate(product: Product, certificate: Certificate) -> None:
     path = _file(product, certificate.recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(certificate), indent=1))
+    draft.write_bytes(encode_certificate(certificate))
     os.replace(draft, path)
 
 
@@ -85,11 +84,13 @@ def check_certified(product: Product, recipe: Recipe) -> Certificate | None:
 def _read(product: Product, recipe: Recipe, engine: str) -> Certificate:
     path = _file(product, recipe.checksum)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Certificate)
+        return decode_certificate(path.read_bytes())
     except FileNotFoundError as error:
         raise CertificateError(f"{product.name} has no certificate of {engine} for its recipe on this box") from error
-    except (OSError, msgspec.DecodeError) as error:
-        raise CertificateError(f"{path} is no certificate: {error}") from error
+    except OSError as error:
+        raise CertificateError(f"{path} can't be read: {error.strerror}") from error
+    except CertificateError as error:
+        raise CertificateError(f"{path} {error}") from error
 
 
 def _file(product: Product, recipe: str) -> Path:

@@ -9,7 +9,6 @@ Until a change is done the old product judges, and after a failed one it goes on
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import resource
 import threading
@@ -21,7 +20,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from calibration.changes import utc_now
+from calibration.changes import append_line, utc_now
 from calibration.errors import CalibrationError
 from engines.errors import EngineError
 from inspector.admission import Admission
@@ -85,6 +84,7 @@ class Changeover:
         open_product: Callable[[str], Job],
         mark: Callable[[str], str],
         budget_mb: float,
+        first_mark: str,
         first_mb: float = 0.0,
         before_change: Callable[[str], None] = lambda recipe: None,
     ) -> None:
@@ -94,8 +94,11 @@ class Changeover:
             configured: the site config's product.
             folder: where changes are noted.
             open_product: recipe and warm detectors of a product; raises what explains why not.
-            mark: changes whenever another recipe of the product is made active; raises like `open_product`.
+            mark: changes whenever another recipe of the product is made active or its certificates change; raises
+                like `open_product`.
             budget_mb: what open products that are not in force may take together.
+            first_mark: of the product now in force, from before it was opened; hours may lie between, in which the line
+                waited for the ejector and another recipe was made active.
             before_change: told the checksum of a recipe just before it is put in force.
             first_mb: what the product now in force took, the engine's library included.
         """
@@ -103,7 +106,7 @@ class Changeover:
         self._open_product, self._mark, self._budget_mb = open_product, mark, budget_mb
         self._before_change = before_change
         job = admission.job
-        first = Opened(job, mark(job.recipe.product), round(first_mb, 1))
+        first = Opened(job, first_mark, round(first_mb, 1))
         self._open = {job.recipe.product: first}  # in force or warm; last used last
         self._retired: list[Job] = []
         self._orders: queue.Queue[Order] = queue.Queue(100)
@@ -141,7 +144,7 @@ class Changeover:
         with self._lock:
             recipe = self._admission.job.recipe
             sizes = {name: opened.memory_mb for name, opened in self._open.items()}
-            return Listed(recipe.product, recipe.checksum, self._loading, self.failure, sizes)
+            return Listed(recipe.product, recipe.checksum, recipe.engine, self._loading, self.failure, sizes)
 
     def change(self, name: str, operator: str) -> Changed:
         """Put a product in force: at once if it is warm and its recipe still the active one, else once it is loaded."""
@@ -173,7 +176,10 @@ class Changeover:
         self._before_change(checksum)
         first = self._admission.change(opened.job)
         self._open[name] = self._open.pop(name, opened)
-        log.info("product changed", product=name, was=before, recipe=checksum, first=first, operator=operator)
+        engine = opened.job.recipe.engine
+        log.info(
+            "product changed", product=name, was=before, recipe=checksum, engine=engine, first=first, operator=operator
+        )
         return first
 
     def _failed(self, name: str, operator: str, error: Exception) -> Changed:
@@ -237,10 +243,7 @@ def note(folder: Path, change: ProductChange) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    with open(folder / CHANGES, "ab") as file:
-        file.write(msgspec.json.encode(change) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    append_line(folder / CHANGES, msgspec.json.encode(change))
 
 
 def product_to_start(folder: Path, configured: str) -> str:

@@ -42,6 +42,7 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="liste
     Attributes:
         in_force: judges the parts that are numbered now.
         recipe: its recipe's checksum.
+        engine: that its recipe was calibrated on, which is the one that judges.
         loading: is being opened to be put in force; "": none.
         failure: why the last change failed; "": it did not.
         open_mb: that are open, and what opening each took.
@@ -49,6 +50,7 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="liste
 
     in_force: str
     recipe: str
+    engine: str
     loading: str
     failure: str
     open_mb: dict[str, float]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
 import structlog
 
@@ -10,7 +11,7 @@ from calibration.errors import RecipeError
 from calibration.recipe import Recipe
 from engines.bundle import Bundle
 from engines.detector import Detector, open_detector
-from engines.errors import BundleError, CertificateError, RuntimeUnavailable
+from engines.errors import EngineError
 from inspector.certify import check_certified
 from inspector.config import Config, LineSection
 from inspector.errors import ConfigError
@@ -38,7 +39,7 @@ def open_engine(config: Config, product: Product) -> tuple[Recipe, list[Detector
             recipe = product.recipe_on(name)
             check_certified(product, recipe)
             detectors = _open(config, bundle, name)
-        except (RecipeError, CertificateError, RuntimeUnavailable, BundleError) as error:
+        except (RecipeError, EngineError) as error:
             log.warning("engine passed over", engine=name, reason=str(error))
             refused.append(f"  {name}: {error}")
         else:
@@ -55,7 +56,13 @@ def open_detectors(bundle: Bundle, engine: str, line: LineSection, any_size: boo
     threads = line.threads
     if line.in_flight > 1:
         threads = max(1, (threads or len(os.sched_getaffinity(0))) // line.in_flight)
-    return [open_detector(bundle, engine, threads, any_size) for _ in range(line.in_flight)]
+    detectors: list[Detector] = []
+    with ExitStack() as opened:
+        for _ in range(line.in_flight):
+            detectors.append(open_detector(bundle, engine, threads, any_size))
+            opened.callback(detectors[-1].close)
+        opened.pop_all()
+    return detectors
 
 
 def _open(config: Config, bundle: Bundle, engine: str) -> list[Detector]:

@@ -102,13 +102,15 @@ class Product:
         )
 
     def mark(self) -> str:
-        """Changes whenever a recipe is made active; cheap, verifies nothing.
+        """Changes whenever a recipe is made active, or a certificate comes, goes or changes; cheap, verifies nothing.
 
         Raises:
             RecipeError: the product was not calibrated.
+            OSError: a file went in this moment.
         """
         version = active_version(self.recipes)
-        return f"{version} {(self.recipes / ACTIVE).stat().st_mtime_ns}"
+        decisive = (self.recipes / ACTIVE, *sorted(self.certificates.glob("*.json")))
+        return f"{version} {[(path.name, path.stat().st_mtime_ns) for path in decisive]}"
 
     @property
     def is_calibrated(self) -> bool:

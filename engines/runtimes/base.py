@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -133,7 +134,8 @@ def open_runtime(name: str, model: bytes, threads: int = 0) -> Runtime:
         RuntimeUnavailable: unknown, not installed, the box has not its precision, or it refuses or can't run the model.
     """
     check_engine(name)
-    return ENGINES[engine_name(name)].open(model, threads)
+    with _named(name):
+        return ENGINES[engine_name(name)].open(model, threads)
 
 
 def graph_of(bundle: Bundle, name: str) -> bytes:
@@ -155,7 +157,20 @@ def check_engine(name: str) -> None:
     engine = ENGINES[engine_name(name)]
     if not is_installed(engine.library):
         raise RuntimeUnavailable(f"engine {name}: {engine.library} is not installed; {install_hint(engine.library)}")
-    engine.check()
+    with _named(name):
+        engine.check()
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """A library that is there and can't be loaded is one that is not there: another engine may stand in."""
+    try:
+        yield
+    except ImportError as error:
+        library = ENGINES[engine_name(name)].library
+        raise RuntimeUnavailable(
+            f"engine {name}: {library} does not load: {error}; install it again: {install_hint(library)}"
+        ) from error
 
 
 def is_installed(library: str) -> bool:
@@ -177,18 +192,33 @@ def preferred_engine() -> str:
 # -- what the runtimes share ---------------------------------------------------------------------------------------
 
 
-def check_input(library: str, shape: tuple[object, ...], is_uint8: bool) -> tuple[int, int, int]:
-    """(H, W, 3) of a graph's input.
+Tensor = tuple[str, tuple[object, ...]]  # of a graph: "uint8", "float32" or another type; shape, numbers where fixed
+
+
+def check_graph(library: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> tuple[int, int, int]:
+    """(H, W, 3) of the one picture that a graph eats.
 
     Raises:
-        RuntimeUnavailable: it is no (1, H, W, 3) uint8.
+        RuntimeUnavailable: it eats something else, or gives anything but FP32 maps of fixed size.
     """
-    sizes = tuple(size for size in shape if isinstance(size, int))
-    if len(shape) != 4 or len(sizes) != 4 or sizes[0] != 1 or sizes[3] != 3 or not is_uint8:
+    if not (len(inputs) == 1 and _is_fixed(inputs[0], "uint8", 4) and inputs[0][1][::3] == (1, 3)):
         raise RuntimeUnavailable(
-            f"{library} refuses the model: its input is {shape}, not (1, H, W, 3) uint8; export it again"
+            f"{library} refuses the model: it eats {_told(inputs)}, not one uint8 picture (1, H, W, 3); export it again"
         )
-    return sizes[1], sizes[2], 3
+    if not outputs or not all(_is_fixed(level, "float32", 3) and level[1][0] == 1 for level in outputs):
+        raise RuntimeUnavailable(
+            f"{library} refuses the model: it gives {_told(outputs)}, not float32 maps (1, h, w); export it again"
+        )
+    height, width = (size for size in inputs[0][1][1:3] if isinstance(size, int))
+    return height, width, 3
+
+
+def _is_fixed(tensor: Tensor, kind: str, rank: int) -> bool:
+    return tensor[0] == kind and len(tensor[1]) == rank and all(isinstance(n, int) and n > 0 for n in tensor[1])
+
+
+def _told(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(f"{kind} {shape}" for kind, shape in tensors) or "nothing"
 
 
 def fill(buffer: Image, picture: Image) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnxruntime
 
 from engines.errors import InferenceFailed, RuntimeUnavailable
 from engines.image import Image
-from engines.runtimes.base import check_input, fill, warm_up
+from engines.runtimes.base import Tensor, check_graph, fill, warm_up
 from engines.scoring import Map
 
 NAME, PROVIDER = "onnxruntime", "CPUExecutionProvider"
+TYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}  # those that a bundle's graph has
 
 
 class OnnxRuntime:
@@ -18,11 +21,11 @@ class OnnxRuntime:
 
     def __init__(self, model: bytes, threads: int = 0) -> None:
         self._session = _session(model, threads)
-        given = self._session.get_inputs()[0]
-        shape = check_input(NAME, tuple(given.shape), given.type == "tensor(uint8)")
+        given = self._session.get_inputs()
+        shape = check_graph(NAME, _tensors(given), _tensors(self._session.get_outputs()))
         self._picture = np.zeros((1, *shape), np.uint8)
         self._binding: onnxruntime.IOBinding | None = None
-        self._maps = self._bind(given.name)
+        self._maps = self._bind(given[0].name)
         warm_up(NAME, self, shape)
 
     def infer(self, picture: Image) -> tuple[Map, ...]:
@@ -51,6 +54,10 @@ class OnnxRuntime:
         for output, level in zip(self._session.get_outputs(), maps):
             self._binding.bind_ortvalue_output(output.name, onnxruntime.OrtValue.ortvalue_from_numpy(level))
         return maps
+
+
+def _tensors(nodes: Sequence[onnxruntime.NodeArg]) -> list[Tensor]:
+    return [(TYPES.get(node.type, node.type), tuple(node.shape)) for node in nodes]
 
 
 def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:

@@ -10,7 +10,7 @@ import openvino
 
 from engines.errors import InferenceFailed, RuntimeUnavailable
 from engines.image import Image
-from engines.runtimes.base import Precision, check_input, fill, warm_up
+from engines.runtimes.base import Precision, Tensor, check_graph, fill, warm_up
 from engines.scoring import Map
 
 NAME, DEVICE = "openvino", "CPU"
@@ -24,9 +24,9 @@ class OpenVinoRuntime:
     """One compiled model and one inference request, whose tensors stay where they are."""
 
     def __init__(self, model: bytes, threads: int = 0, precision: Precision = "fp32") -> None:
-        compiled = compile_model(_read(model), threads, precision)
-        given = compiled.inputs[0]
-        shape = check_input(NAME, tuple(given.shape), given.element_type == openvino.Type.u8)
+        graph = _read(model)
+        shape = check_graph(NAME, list(map(_tensor, graph.inputs)), list(map(_tensor, graph.outputs)))
+        compiled = compile_model(graph, threads, precision)
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
         self._picture = self._request.get_input_tensor().data[0]
         self._maps = [self._request.get_output_tensor(level).data for level in range(len(compiled.outputs))]
@@ -50,7 +50,10 @@ class OpenVinoRuntime:
 def check_capability(precision: Precision) -> None:
     """Raises: RuntimeUnavailable: this CPU has not the precision; the plug-in would compute in FP32 and say nothing."""
     core = openvino.Core()
-    able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    try:
+        able = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        raise RuntimeUnavailable(f"{NAME} can't use the {DEVICE}: {error}; install it again") from error
     if precision.upper() not in able:
         raise RuntimeUnavailable(
             f"{NAME}:{precision}: this CPU ({core.get_property(DEVICE, 'FULL_DEVICE_NAME')}) computes in "
@@ -93,6 +96,12 @@ def compile_model(model: openvino.Model, threads: int, precision: Precision) -> 
         raise RuntimeUnavailable(f"{NAME} refuses the model: {error}; export it again") from error
     check_precision(precision, _layers(compiled))
     return compiled
+
+
+def _tensor(port: openvino.Output) -> Tensor:
+    shape = port.get_partial_shape()
+    sizes = [size.get_length() if size.is_static else "?" for size in shape] if shape.rank.is_static else ["?"]
+    return port.get_element_type().to_dtype().name, tuple(sizes)
 
 
 def _read(model: bytes) -> openvino.Model:

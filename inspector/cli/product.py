@@ -28,6 +28,7 @@ def product_list(data_dir: DataDir = PRODUCTION_DIR, as_json: Json = False) -> N
             "product": entry.name,
             "state": states.get(entry.name, "cold" if entry.is_calibrated else "not calibrated"),
             "memory_mb": told.open_mb.get(entry.name),
+            "engine": told.engine if entry.name == told.in_force else None,
         }
         for entry in list_products(data_dir)
     ]

@@ -72,6 +72,8 @@ def test_a_torn_line_in_the_log_does_not_hide_the_others(tmp_path: Path, calibra
     with open(tmp_path / CHANGES, "ab") as file:
         file.write(b'{"at":"2026-')
     assert [change.version for change in read_changes(tmp_path)] == ["0001"]
+    save_recipe(tmp_path, calibrated)
+    assert [change.version for change in read_changes(tmp_path)] == ["0001", "0002"]
 
 
 def test_the_difference_of_two_recipes_names_what_changed(tmp_path: Path, calibrated: Recipe) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 
 from engines.bundle import (
@@ -171,4 +172,20 @@ def test_format_2_has_no_other_graphs(tmp_path: Path, tiny_bundle: Bundle) -> No
 def test_an_unknown_format_is_named_whatever_else_it_holds(folder: Path) -> None:
     (folder / MANIFEST).write_text('{"format": 99, "graphs": ["a"]}')
     with pytest.raises(BundleError, match="bundle format 99, this program reads 2 and 3"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_graph_that_takes_weights_from_outside_the_bundle_is_refused(
+    tmp_path: Path, tiny_bundle: Bundle, precision: str
+) -> None:
+    """Runtimes would read them from where the line was started, under the bundle's own id."""
+    graph = onnx.load_from_string(tiny_bundle.model)
+    outside = next(tensor for tensor in graph.graph.initializer if tensor.name == "metal")
+    outside.raw_data = b""
+    onnx.external_data_helper.set_external_data(outside, location="weights.bin")
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    graphs = {"model": tiny_bundle.model, ("model" if precision == "fp32" else precision): graph.SerializeToString()}
+    folder = save_bundle(tmp_path, tiny_bundle.manifest, scoring=tiny_bundle.scoring, **graphs)
+    with pytest.raises(BundleError, match=r"onnx takes weights from outside the bundle"):
         load_bundle(folder)

@@ -158,6 +158,16 @@ def test_a_certificate_of_something_else_is_stale_and_says_of_what(
         check(msgspec.structs.replace(made, **other), "openvino:fp32", tiny_bundle.id, "r")
 
 
+@pytest.mark.parametrize("over", [{"flips": 1}, {"in_band": 0.06}, {"map_correlation": 0.99}])
+def test_figures_over_todays_limits_refuse_whatever_was_refused_then(
+    tiny_bundle: Bundle, tiny_recipe: Recipe, over: dict[str, float]
+) -> None:
+    made = msgspec.structs.replace(summary(tiny_bundle, tiny_recipe, [(0.0, 0.0)] * 8, 1.0), **over)
+    assert made.refusals == []
+    with pytest.raises(CertificateError, match="does not judge as"):
+        check(made, "openvino:fp32", tiny_bundle.id, "r")
+
+
 def test_a_flat_map_correlates_with_itself_only() -> None:
     flat, slope = np.zeros((4, 4), np.float32), np.arange(16, dtype=np.float32).reshape(4, 4)
     assert correlation(flat, flat) == 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,6 +162,12 @@ def test_a_library_that_is_not_installed_names_the_extra(monkeypatch: pytest.Mon
     assert base.preferred_engine() == "onnxruntime"
 
 
+def test_a_library_that_does_not_load_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "engines.runtimes.openvino", None)  # as where one of its own libraries lacks
+    with pytest.raises(RuntimeUnavailable, match=r"openvino:fp32: openvino does not load.*line-inspector\[openvino\]"):
+        open_runtime("openvino:fp32", b"")
+
+
 class Core:
     """An OpenVINO of a CPU without BF16, whatever this one has."""
 
@@ -221,9 +229,54 @@ def test_tensorrt_runs_the_bundles_fp16_graph_and_is_tied_to_the_gpu(
     assert base.graph_of(halved, "openvino:bf16") == tiny_bundle.model
 
 
+PICTURE = helper.make_tensor_value_info("picture", TensorProto.UINT8, [1, 8, 8, 3])
+AS_FP32 = helper.make_node("Cast", ["picture"], ["real"], to=TensorProto.FLOAT)
+GREY = [AS_FP32, helper.make_node("ReduceMean", ["real"], ["grey"], keepdims=0, axes=[3])]
+
+
+def graph_of_nodes(inputs: list[Any], nodes: list[Any], element: int = TensorProto.FLOAT) -> bytes:
+    """A model that gives `map0`, of a shape that follows from its nodes."""
+    out = helper.make_tensor_value_info("map0", element, None)
+    graph = helper.make_graph(nodes, "strange", inputs, [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+def to_map(name: str, element: int = TensorProto.FLOAT) -> Any:
+    return helper.make_node("Cast", [name], ["map0"], to=element)
+
+
+STRANGE = {  # none of these is a bundle's graph; each would fail without a name, or give what is no map
+    "nothing goes in": graph_of_nodes([], [helper.make_node("Constant", [], ["map0"], value_floats=[1.0])]),
+    "two go in": graph_of_nodes(
+        [PICTURE, helper.make_tensor_value_info("more", TensorProto.FLOAT, [1, 8, 8])],
+        [*GREY, helper.make_node("Add", ["grey", "more"], ["map0"])],
+    ),
+    "any size": graph_of_nodes(
+        [helper.make_tensor_value_info("picture", TensorProto.UINT8, [1, "h", "w", 3])], [*GREY, to_map("grey")]
+    ),
+    "a number comes out": graph_of_nodes(
+        [PICTURE], [AS_FP32, helper.make_node("ReduceMean", ["real"], ["map0"], keepdims=0)]
+    ),
+    "as many as there are come out": graph_of_nodes(
+        [PICTURE], [AS_FP32, helper.make_node("NonZero", ["real"], ["found"]), to_map("found")]
+    ),
+    "whole numbers come out": graph_of_nodes([PICTURE], [*GREY, to_map("grey", TensorProto.INT64)], TensorProto.INT64),
+    "fp64 comes out": graph_of_nodes([PICTURE], [*GREY, to_map("grey", TensorProto.DOUBLE)], TensorProto.DOUBLE),
+    "fp16 comes out": graph_of_nodes([PICTURE], [*GREY, to_map("grey", TensorProto.FLOAT16)], TensorProto.FLOAT16),
+}
+
+
+@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_graph_that_is_no_bundles_is_refused_by_name(name: str, kind: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match=f"{ENGINES[name].library} refuses the model: it (eats|gives) "):
+        open_runtime(name, STRANGE[kind], 1)
+
+
 def one_node(kind: str, element: int, shape: list[int], index: int | None = None) -> bytes:
     """A model of one node over its input; with `index` of one that lies outside what it gathers from."""
-    constants = [] if index is None else [helper.make_tensor("index", TensorProto.INT64, [1], [index])]
+    constants = [] if index is None else [helper.make_tensor("index", TensorProto.INT64, [], [index])]
     inputs = ["picture"] if index is None else ["picture", "index"]
     attributes = {} if index is None else {"axis": 1}
     cast = helper.make_node("Cast", ["taken"], ["map0"], to=TensorProto.FLOAT)

@@ -81,3 +81,20 @@ def test_a_layout_that_does_not_lie_in_the_map_is_refused(layout: tuple[float, .
 def test_weights_that_no_sum_can_have_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(EngineError, match="weights"):
         arrays_scoring({**scoring_arrays(example()), "weights": np.asarray(weights)})
+
+
+@pytest.mark.parametrize("name", ["mean0", "pixel_limit"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_mean_or_pixel_limit_that_is_not_finite_is_refused(name: str, value: float) -> None:
+    """Nothing is above a pixel limit that is no number: the area would be 0 for ever, and its rule no rule."""
+    arrays = scoring_arrays(example())
+    with pytest.raises(EngineError, match="not finite"):
+        arrays_scoring({**arrays, name: np.full_like(arrays[name], value)})
+
+
+def test_an_array_without_content_that_claims_a_size_is_refused() -> None:
+    """A few hundred bytes of file, at any size, and gigabytes once it is converted to numbers."""
+    hollow = pack_arrays({**scoring_arrays(example()), "mean0": np.ndarray((1 << 20,), "V0")})
+    assert len(hollow) < 10_000
+    with pytest.raises(EngineError, match="mean0 without content"):
+        unpack_arrays(hollow)

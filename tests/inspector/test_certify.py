@@ -7,6 +7,7 @@ import io
 from pathlib import Path
 
 import cv2
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -128,3 +129,30 @@ def test_kept_pictures_are_a_few_and_those_of_the_last_training(ring: Product, t
     assert len(kept) == 32
     others = {path.read_bytes() for path in (tmp_path / "other").iterdir()}
     assert {path.read_bytes() for path in kept} < others
+
+
+def test_a_warm_product_is_opened_anew_once_its_certificate_is_another(ring: Product, tmp_path: Path) -> None:
+    """Else one that was refused after it was warmed would be put in force by what held then."""
+    parts(tmp_path / "good", 32, 20)
+    recipe = calibrate(ring, tmp_path / "good")
+    certificate = check_certified(ring, recipe)
+    assert certificate is not None
+    marks = [ring.mark()]
+    save_certificate(ring, msgspec.structs.replace(certificate, refusals=["it differs"]))
+    marks.append(ring.mark())
+    next(ring.certificates.glob("*.json")).unlink()
+    marks.append(ring.mark())
+    assert len({*marks}) == 3
+
+
+@pytest.mark.parametrize("change", [{"refusals": []}, {"flips": 0}, {"format": 1}, {"checksum": ""}])
+def test_a_certificate_that_somebody_edited_is_none(ring: Product, tmp_path: Path, change: dict[str, object]) -> None:
+    parts(tmp_path / "good", 32, 20)
+    recipe = calibrate(ring, tmp_path / "good")
+    made = check_certified(ring, recipe)
+    assert made is not None
+    save_certificate(ring, msgspec.structs.replace(made, flips=2, refusals=["2 verdicts differ"]))
+    (path,) = ring.certificates.glob("*.json")
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **change}))
+    with pytest.raises(CertificateError, match=r"was changed since it was made|is stale: format is 2, was 1"):
+        check_certified(ring, recipe)

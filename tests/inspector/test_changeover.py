@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.inspector.conftest import FakeClock, FakeLink, Make
 
 Until = Callable[[Callable[[], bool], str], None]
+ENGINES = {"ring": "onnxruntime", "disc": "openvino:fp32", "cup": "onnxruntime"}
 VALUES = {"ring": 1.0, "disc": 5.0, "cup": 9.0}  # what each product's detector gives, so that a score names it
 
 
@@ -72,13 +73,15 @@ class Shop:
         self.lane = self.waiting.add_lane()
         self.admission = Admission(Counted(), link, self.open("ring"))  # type: ignore[arg-type]
         self.line = Line(self.waiting, 0, link, clock, lambda: None, self.admission.finish)
-        self.changeover = Changeover(self.admission, "ring", folder, self.open, self.mark, budget_mb)
+        self.changeover = Changeover(self.admission, "ring", folder, self.open, self.mark, budget_mb, self.mark("ring"))
 
     def open(self, name: str) -> Job:
         assert self.gate.wait(20)
         if name in self.refuses:
             raise self.refuses[name]
-        recipe = dataclasses.replace(self.make.recipe(name), checksum=f"{name} {self.versions[name]}")
+        recipe = dataclasses.replace(
+            self.make.recipe(name), checksum=f"{name} {self.versions[name]}", engine=ENGINES[name]
+        )
         self.opened.append(make_job(recipe, [OneValue(VALUES[name])]))
         return self.opened[-1]
 
@@ -128,6 +131,7 @@ def test_a_warm_product_is_in_force_at_once_from_the_number_that_is_told(shop: S
     after = shop.trigger()
     assert (told.state, told.first) == ("changed", after.sequence)
     assert 0 < told.took_ms < 50
+    assert shop.changeover.products().engine == "openvino:fp32"  # which one judges may change with the product
     shop.look()
     assert {number: checksum for number, (checksum, _) in shop.judged().items()} == {1: "ring 1", 2: "disc 1"}
 
@@ -195,6 +199,17 @@ def test_a_recipe_made_active_since_it_was_warmed_is_loaded_anew(shop: Shop, unt
     shop.trigger()
     shop.look()
     assert shop.judged()[1][0] == "disc 2"
+
+
+def test_a_recipe_made_active_while_the_line_waited_to_start_is_loaded(
+    shop: Shop, tmp_path: Path, until: Until
+) -> None:
+    shop.versions["ring"] = 2  # after version 1 was opened, before there was a changeover
+    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, "1")
+    changeover.start()
+    assert changeover.change("ring", "anna").state == "loading"
+    until(lambda: changeover.products().recipe == "ring 2", "the new recipe is in force")
+    changeover.close()
 
 
 def test_a_change_to_the_product_in_force_brings_its_new_recipe(shop: Shop, until: Until) -> None:
@@ -285,6 +300,8 @@ def test_a_restart_keeps_the_product_until_the_config_is_edited(tmp_path: Path) 
         file.write(b'{"at": "torn')
     assert product_to_start(tmp_path, "ring") == "disc"
     assert product_to_start(tmp_path, "lid") == "lid"
+    note(tmp_path, ProductChange("", "ring", "cup", "c", "anna"))  # the torn line does not swallow it
+    assert product_to_start(tmp_path, "ring") == "cup"
 
 
 def _score_of(name: str, make: Make) -> float:
@@ -300,7 +317,7 @@ def test_a_recipe_is_announced_before_it_judges(tmp_path: Path, shop: Shop, unti
     def announce(recipe: str) -> None:
         told.append((recipe, shop.admission.job.recipe.checksum))
 
-    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, before_change=announce)
+    changeover = Changeover(shop.admission, "ring", tmp_path, shop.open, shop.mark, 1e6, "1", before_change=announce)
     changeover.start()
     changeover.change("disc", "anna")
     until(lambda: changeover.in_force == "disc", "disc is in force")

@@ -25,7 +25,7 @@ def control(folder: Path) -> Iterator[Control]:
     def answer(request: Request) -> Reply:
         if isinstance(request, Change):
             return Changed("changed", request.product, 7, 0.5)
-        return Listed("ring", "c", "", "", {"ring": 0.0})
+        return Listed("ring", "c", "onnxruntime", "", "", {"ring": 0.0})
 
     made = Control(folder, answer)
     made.start()
@@ -34,7 +34,7 @@ def control(folder: Path) -> Iterator[Control]:
 
 
 def test_each_question_has_its_answer(control: Control, folder: Path) -> None:
-    assert ask(folder, Ask()) == Listed("ring", "c", "", "", {"ring": 0.0})
+    assert ask(folder, Ask()) == Listed("ring", "c", "onnxruntime", "", "", {"ring": 0.0})
     assert ask(folder, Change("disc", "anna")) == Changed("changed", "disc", 7, 0.5)
 
 

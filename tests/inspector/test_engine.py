@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -16,8 +17,10 @@ from calibration.recipe import Recipe, activate, save_recipe
 from calibration.thresholds import Thresholds
 from calibration.versions import set_limits
 from engines.bundle import Bundle, save_bundle
-from engines.errors import CertificateError, RuntimeUnavailable
+from engines.detector import Detector
+from engines.errors import CertificateError, InferenceFailed, RuntimeUnavailable
 from engines.runtimes.base import ENGINES
+from engines.runtimes.openvino import OpenVinoRuntime
 from inspector.cameras.synthetic import draw_part
 from inspector.certify import keep_pictures, make_certificate, save_certificate
 from inspector.config import Config, parse_config
@@ -77,9 +80,9 @@ def test_the_first_of_the_list_judges_with_its_own_threshold(ring: Product) -> N
 def test_detectors_in_flight_share_the_threads(ring: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
-    def noted(bundle: Bundle, engine: str, threads: int, any_size: bool) -> str:
+    def noted(bundle: Bundle, engine: str, threads: int, any_size: bool) -> SimpleNamespace:
         asked.append(threads)
-        return engine
+        return SimpleNamespace(close=lambda: None)
 
     monkeypatch.setattr("inspector.engine.open_detector", noted)
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
@@ -98,6 +101,32 @@ def test_an_engine_that_this_box_has_not_is_passed_over(ring: Product, monkeypat
     activate(ring.recipes, "0001")
     with pytest.raises(RuntimeUnavailable, match="not on this box"):  # no list: nobody allowed another engine
         opened(ring)
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_an_engine_that_fails_while_it_is_opened_is_closed_and_passed_over(
+    ring: Product, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    calls, closed = [0], [0]
+    warm_up, close = Detector.warm_up, OpenVinoRuntime.close
+
+    def failing(self: Detector) -> None:
+        if self.engine == OPENVINO:
+            calls[0] += 1
+            if calls[0] == fails_at:
+                raise InferenceFailed("out of memory")
+        warm_up(self)
+
+    def counting(self: OpenVinoRuntime) -> None:
+        closed[0] += 1
+        close(self)
+
+    monkeypatch.setattr(Detector, "warm_up", failing)
+    monkeypatch.setattr(OpenVinoRuntime, "close", counting)
+    recipe, detectors = open_engine(site(ring, OPENVINO, "onnxruntime", in_flight=2), ring)
+    assert recipe.engine == "onnxruntime"
+    assert [detector.engine for detector in detectors] == ["onnxruntime"] * 2
+    assert closed == [fails_at]
 
 
 def test_an_engine_without_a_certificate_is_passed_over(ring: Product) -> None:

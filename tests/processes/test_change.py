@@ -29,8 +29,8 @@ def test_two_cameras_go_on_while_the_product_changes(rig: Any, tiny_bundle: Bund
     rig.wait_for_parts(50)
     told = json.loads(inspector(rig, "change", "disc", "--operator", "anna"))
     assert told["product"] == "disc"
-    states = {row["product"]: row["state"] for row in json.loads(inspector(rig, "list"))}
-    assert states == {"ring": "warm", "disc": "in force"}
+    states = {row["product"]: (row["state"], row["engine"]) for row in json.loads(inspector(rig, "list"))}
+    assert states == {"ring": ("warm", None), "disc": ("in force", "onnxruntime")}
     refused = subprocess.run(call(rig, "change", "lid"), capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "disc stays in force" in refused.stderr
