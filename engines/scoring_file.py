@@ -64,6 +64,14 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
         raise EngineError(f"scoring has statistics {statistics!r} over {len(scoring.means)} levels; calibrate again")
     if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
         raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
+    if [std.shape for std in scoring.stds] != [mean.shape for mean in scoring.means]:
+        raise EngineError("scoring has deviations of another shape than their means; calibrate the product again")
+    masks = [mask for mask in (scoring.ignore, *scoring.zones.values()) if mask is not None]
+    grids = {mask.shape for mask in masks} | ({scoring.means[0].shape} - {()})  # () says nothing of the grid
+    if len(grids) > 1 or any(mask.ndim != 2 for mask in masks):
+        raise EngineError(
+            f"scoring has masks and statistics of the shapes {sorted(grids)}; calibrate the product again"
+        )
     if scoring.weights and not (
         len(scoring.weights) == len(scoring.means) and all(0 < w < np.inf for w in scoring.weights)
     ):
