@@ -4,16 +4,20 @@
 
 Each repetition draws n scores, sets thresholds, and knows the true share of good parts above the limit: that of a new
 part of a new group. Scores are light-tailed (exponential) or heavy-tailed (Student's t with 2 degrees of freedom).
-Grouped: pictures come in groups of GROUP_SIZE, with intra-group correlation ICC of the normal scores behind them.
+Grouped: pictures come in groups of GROUP_SIZE, with intra-group correlation ICC of the normal scores behind them. With
+`rules` 3 there are two more values of that law, as of zones, all three under one bound: their normal scores correlate
+by BETWEEN, and what counts is the share of good parts above any limit.
 
-A cell is claimed where n (groups, when grouped) reaches ceil(ln(1 - confidence) / ln(1 - bound)); there `held` counts
-repetitions whose true share is at most `bound`. Elsewhere the tool claims a wider bound, `stated`, and `held` counts
-that one. `min_p` is the smallest one-sided exact binomial p-value over claimed cells, times their number.
+A cell is claimed where n (groups, when grouped) reaches ceil(ln(1 - confidence) / ln(1 - bound)), and with several
+rules what `parts_needed` says of as many; there `held` counts repetitions whose true share is at most `bound`.
+Elsewhere the tool claims a wider bound, `stated`, and `held` counts that one. `min_p` is the smallest one-sided exact
+binomial p-value over claimed cells, times their number.
 
 `mean_realised` of a claimed cell is no mean of few sampled limits, which scatters by 6 % over 300 repetitions. Of n + 1
 drawn groups each could be the new one, so each is left out in turn and held against the limit that the product finds
 for the others: the share of those above is the exact mean given the n + 1 scores, and EXCHANGES such draws are
-averaged. Elsewhere `mean_realised` is the mean over the repetitions.
+averaged. Elsewhere `mean_realised` is the mean over the repetitions, and for several rules too: no order of the parts
+says which would fall outside the others' limits. At least three parts lie above those, so that it scatters by 3 %.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import argparse
 import bisect
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,12 +40,17 @@ Values = NDArray[np.float64]
 
 PARTS = (60, 300, 1000, 3000)
 BOUNDS = (0.05, 0.01, 0.005, 0.001)
+RULES, RULES_BOUNDS = 3, (0.05, 0.01)
 CONFIDENCE = 0.95
 GROUP_SIZE, ICC = 5, 0.5
 REPETITIONS, QUICK = 2000, 300
+BETWEEN = 0.5  # correlation of the rules: a bad zone raises the score too
 EXCHANGES = 5
 DEGREES = 2  # of freedom of the heavy tail: its variance is infinite
 SEED = 2026
+_NODES, _WIDTHS = np.polynomial.legendre.leggauss(200)
+SHARED = 8 * _NODES  # values of what the rules share, and their weights in a mean
+WEIGHTS = 8 * _WIDTHS * np.exp(-0.5 * SHARED**2) / np.sqrt(2 * np.pi)
 
 
 def main() -> None:
@@ -52,11 +62,12 @@ def main() -> None:
     started = time.perf_counter()
     repetitions = QUICK if options.quick else REPETITIONS
     cells = [
-        cell(parts, grouped, law, bound, repetitions, options.seed)
+        cell(parts, grouped, law, bound, repetitions, options.seed, rules)
+        for rules, bounds in ((1, BOUNDS), (RULES, RULES_BOUNDS))
         for parts in PARTS
         for grouped in (False, True)
         for law in ("light", "heavy")
-        for bound in BOUNDS
+        for bound in bounds
     ]
     facts = summary(cells, repetitions) | {"seed": options.seed, "seconds": round(time.perf_counter() - started, 1)}
     if options.json:
@@ -65,32 +76,37 @@ def main() -> None:
     for row in cells:
         mark = "claimed" if row["claimed"] else f"stated {row['stated']:.3f}"
         print(
-            f"{row['n']:5} parts {row['groups'] or '':>5} {row['scores']:5} {row['bound']:.3f} "
+            f"{row['n']:5} parts {row['groups'] or '':>5} {row['scores']:5} {row['rules']} {row['bound']:.3f} "
             f"held {row['held_share']:.4f}  realised {row['mean_realised']:.5f}  {mark}"
         )
     print(json.dumps(facts))
 
 
-def cell(parts: int, grouped: bool, law: str, bound: float, repetitions: int, seed: int = SEED) -> dict[str, Any]:
+def cell(
+    parts: int, grouped: bool, law: str, bound: float, repetitions: int, seed: int = SEED, rules: int = 1
+) -> dict[str, Any]:
     """One row of the table."""
     size = GROUP_SIZE if grouped else 1
     names = [str(number // size) for number in range(parts)]
     independent = parts // size
-    claimed = independent >= parts_needed(bound, CONFIDENCE)
-    rng = np.random.default_rng([seed, parts, size, "lightheavy".index(law), round(1e6 * bound)])
+    claimed = independent >= parts_needed(bound, CONFIDENCE, rules)
+    which = [seed, parts, size, "lightheavy".index(law), round(1e6 * bound)]
+    rng = np.random.default_rng(which if rules == 1 else [*which, rules])
     held, realised, stated = 0, 0.0, 1.0
     for _ in range(repetitions):
-        normal = draw_normal(rng, parts, size)
+        scores, *others = score_of(draw_rules(rng, parts, size, rules), law)
+        further = {f"zone:{number}": values for number, values in enumerate(others)}
         # Pictures of a group are alike: their order is a lot.
-        thresholds, evidence = find_thresholds(score_of(normal, law), names, bound, CONFIDENCE)
-        share = share_above(thresholds.review, law)
+        thresholds, evidence = find_thresholds(scores, names, bound, CONFIDENCE, rules=further)
+        share = share_above_any([thresholds.review, *thresholds.rules.values()], law)
         stated = evidence.bound
         held += share <= (bound if claimed else stated)
         realised += share / repetitions
-    if claimed:
+    if claimed and rules == 1:
         realised = float(np.mean([exchanged(rng, parts, size, law, bound) for _ in range(EXCHANGES)]))
     return {
         "n": parts, "groups": independent if grouped else None, "icc": ICC if grouped else None, "scores": law,
+        "rules": rules, "between": BETWEEN if rules > 1 else None,
         "bound": bound, "confidence": CONFIDENCE, "claimed": claimed, "stated": stated, "held": held,
         "held_share": held / repetitions, "mean_realised": realised,
         "p": float(special.bdtr(held, repetitions, CONFIDENCE)),
@@ -119,6 +135,15 @@ def draw_normal(rng: np.random.Generator, parts: int, size: int) -> Values:
     return np.sqrt(ICC) * shared + np.sqrt(1 - ICC) * rng.standard_normal(parts)
 
 
+def draw_rules(rng: np.random.Generator, parts: int, size: int, rules: int) -> Values:
+    """Standard normal values (rules, parts) that correlate by BETWEEN from rule to rule, each as `draw_normal`'s."""
+    shared = draw_normal(rng, parts, size)
+    if rules == 1:
+        return shared[None]
+    own = np.stack([draw_normal(rng, parts, size) for _ in range(rules)])
+    return np.sqrt(BETWEEN) * shared + np.sqrt(1 - BETWEEN) * own
+
+
 def score_of(normal: Values, law: str) -> Values:
     """Scores of the law whose quantiles are those of the normal values."""
     above = special.ndtr(-normal)
@@ -128,6 +153,15 @@ def score_of(normal: Values, law: str) -> Values:
 def share_above(limit: float, law: str) -> float:
     """True share of good parts above a limit."""
     return float(np.exp(-limit) if law == "light" else special.stdtr(DEGREES, -limit))
+
+
+def share_above_any(limits: Sequence[float], law: str) -> float:
+    """True share of good parts above any limit: given what the rules share they are independent; Gauss-Legendre."""
+    if len(limits) == 1:
+        return share_above(limits[0], law)
+    normal = -special.ndtri(np.array([share_above(limit, law) for limit in limits]))
+    below = special.ndtr((normal[:, None] - np.sqrt(BETWEEN) * SHARED) / np.sqrt(1 - BETWEEN)).prod(0)
+    return float(1 - (WEIGHTS * below).sum())
 
 
 def summary(cells: list[dict[str, Any]], repetitions: int) -> dict[str, Any]:

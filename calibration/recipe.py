@@ -216,6 +216,8 @@ def _assemble(folder: Path, text: _Text, data: bytes) -> Recipe:
         unknown = text.thresholds.rules.keys() - rule_values(0.0, dict.fromkeys(scoring.zones, 0.0))
         if unknown or any(len(values) != len(scores) for values in rules.values()):
             raise ValueError(f"limits of {sorted(unknown)}, values of {sorted(rules)}: not those of its pictures")
+        if any(map(math.isnan, scores)):
+            raise ValueError("a score is NaN")
         if not len(groups or scores) == len(scores) == len(prints):
             raise ValueError(f"{len(scores)} scores, {len(groups)} groups and {len(prints)} fingerprints")
     except (EngineError, KeyError, ValueError, TypeError) as error:

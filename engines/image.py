@@ -147,7 +147,10 @@ def list_images(folder: Path) -> list[Path]:
         raise ImageError(f"folder {folder} does not exist; give a folder of pictures")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise ImageError(f"folder {folder} holds no picture ({', '.join(sorted(SUFFIXES))})")
+        raise ImageError(
+            f"folder {folder} holds no picture ({', '.join(sorted(SUFFIXES))}); put pictures into it or give another "
+            "folder"
+        )
     return paths
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Literal, cast
 
 import numpy as np
@@ -60,17 +61,30 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise EngineError(f"scoring arrays are damaged ({error!r}); calibrate the product again") from error
-    if statistics not in ("level", "position") or not scoring.means:
-        raise EngineError(f"scoring has statistics {statistics!r} over {len(scoring.means)} levels; calibrate again")
-    if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
-        raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
-    if not all(np.isfinite(value).all() for value in (scoring.pixel_limit, *scoring.means)):
-        raise EngineError("scoring has a mean or a pixel limit that is not finite; calibrate the product again")
-    if scoring.weights and not (
-        len(scoring.weights) == len(scoring.means) and all(0 < w < np.inf for w in scoring.weights)
-    ):
-        raise EngineError(f"scoring has weights {scoring.weights} for {len(scoring.means)} levels; calibrate again")
+    for is_kept, wrong in _rules(scoring):
+        if not is_kept:
+            raise EngineError(f"scoring has {wrong}; calibrate the product again")
     return scoring
+
+
+def _rules(scoring: Scoring) -> Iterator[tuple[bool, str]]:
+    """What every scoring keeps to, and what is wrong with one that does not; each may rely on those before it."""
+    means, stds, weights = scoring.means, scoring.stds, scoring.weights
+    yield (
+        scoring.statistics in ("level", "position") and len(means) > 0,
+        f"statistics {scoring.statistics!r} over {len(means)} levels",
+    )
+    yield all(np.isfinite(std).all() and (std > 0).all() for std in stds), "a deviation that is not above zero"
+    are_numbers = np.isfinite(scoring.pixel_limit) and all(np.isfinite(mean).all() for mean in means)
+    yield bool(are_numbers), "a mean or a pixel limit that is not finite"
+    shapes_agree = [std.shape for std in stds] == [mean.shape for mean in means]
+    yield shapes_agree, "deviations of another shape than their means"
+    masks = [mask for mask in (scoring.ignore, *scoring.zones.values()) if mask is not None]
+    grids = {mask.shape for mask in masks} | ({means[0].shape} - {()})  # () says nothing of the grid
+    is_one_grid = len(grids) <= 1 and all(mask.ndim == 2 for mask in masks)
+    yield is_one_grid, f"masks and statistics of the shapes {sorted(grids)}"
+    are_weights = len(weights) == len(means) and all(0 <= weight < np.inf for weight in weights) and any(weights)
+    yield are_weights or not weights, f"weights {weights} for {len(means)} levels"
 
 
 def _layout(array: NDArray[np.generic]) -> Layout:

@@ -6,6 +6,7 @@ from the camera         numbered  looked at      judged     settled with the eje
 
 from __future__ import annotations
 
+from concurrent import futures
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -118,7 +119,12 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was seen of a part: a score, or the fault that prevented one."""
+    """What was seen of a part: a score, or the fault that prevented one.
+
+    Attributes:
+        frame: None: no frame, or the recipe knows none to compare with, or `measuring`.
+        measuring: the frame is measured once the verdict is out; None in the frame's place: it could not be.
+    """
 
     part: Part
     score: Score | None
@@ -126,7 +132,8 @@ class Inspection:
     detail: str
     timings: Timings
     finished_ns: int
-    frame: FrameFacts | None = None  # None: no frame, or the recipe knows none to compare with
+    frame: FrameFacts | None = None
+    measuring: futures.Future[FrameFacts | None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,15 @@ class Record:
     score: float | None
     acknowledged: bool
     acknowledged_ns: int | None
+
+    def measured(self, wait_s: float) -> Record:
+        """The same with the frame's facts; without them where the line's thread died before it had them."""
+        inspection = self.inspection
+        if inspection is None or inspection.measuring is None:
+            return self
+        done, _ = futures.wait([inspection.measuring], wait_s)
+        frame = inspection.measuring.result() if done else None
+        return replace(self, inspection=replace(inspection, frame=frame, measuring=None))
 
     def without_picture(self) -> Record:
         """The same without pixels: thousands may wait while a disk is full, and no database wants them."""

@@ -4,6 +4,8 @@ Several may take from the same waiting parts, each with detectors of its own: th
 same time. What judges a part is the job it was numbered under, whatever is in force by now.
 
 acquisition --parts--> Line: detect -> score -> judge --> link --> recorder
+
+The frame is measured when the verdict is out; the recorder waits for that.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import replace
 from time import perf_counter_ns
 
 import structlog
 
-from calibration.frames import FrameFacts
 from engines.errors import ImageError, PartNotFound
 from engines.scoring import Score, score
 from inspector.admission import Link
@@ -78,22 +81,27 @@ class Line:
         job = part.job
         if job is None:  # ends this thread, so the line stops; the link tells ERROR when the window closes
             raise ValueError(f"part {part.sequence} was numbered without a product in force; restart the line")
-        try:
-            seen, timings = self._look(part, job, queue_ms)
-            frame = _measure(part, job)
-            inspection = Inspection(part, seen, None, "", timings, self._clock.now_ns(), frame)
-        except _Fault as fault:
-            inspection = self._failed(part, fault.reason, str(fault), queue_ms)
-        except PartNotFound as error:
-            inspection = self._failed(part, Reason.PART_NOT_FOUND, str(error), queue_ms)
-        except ImageError as error:
-            inspection = self._failed(part, Reason.BAD_FRAME, str(error), queue_ms)
-        except Exception as error:  # the one broad except: whatever breaks, the part gets its ERROR
-            log.exception("inspection failed", sequence=part.sequence)
-            inspection = self._failed(part, Reason.ENGINE_FAULT, f"{type(error).__name__}: {error}", queue_ms)
+        inspection = self._inspected(part, job, queue_ms)
+        if job.gauge is not None and _is_comparable(inspection):
+            inspection = replace(inspection, measuring=Future())
         verdict = self._hold(judge(inspection, job.recipe), job.recipe.checksum)
         self._link.send(part, inspection, verdict)
+        _measure(inspection, job)
         self._finish(part)
+
+    def _inspected(self, part: Part, job: Job, queue_ms: float) -> Inspection:
+        try:
+            seen, timings = self._look(part, job, queue_ms)
+            return Inspection(part, seen, None, "", timings, self._clock.now_ns())
+        except _Fault as fault:
+            return self._failed(part, fault.reason, str(fault), queue_ms)
+        except PartNotFound as error:
+            return self._failed(part, Reason.PART_NOT_FOUND, str(error), queue_ms)
+        except ImageError as error:
+            return self._failed(part, Reason.BAD_FRAME, str(error), queue_ms)
+        except Exception as error:  # the one broad except: whatever breaks, the part gets its ERROR
+            log.exception("inspection failed", sequence=part.sequence)
+            return self._failed(part, Reason.ENGINE_FAULT, f"{type(error).__name__}: {error}", queue_ms)
 
     def _look(self, part: Part, job: Job, queue_ms: float) -> tuple[Score, Timings]:
         capture = part.capture
@@ -109,10 +117,21 @@ class Line:
         return Inspection(part, None, reason, detail, Timings(queue_ms), self._clock.now_ns())
 
 
-def _measure(part: Part, job: Job) -> FrameFacts | None:
+def _is_comparable(inspection: Inspection) -> bool:
+    """Of an ERROR too, but a frame of another size or format is none of this product's."""
+    return not isinstance(inspection.part.capture, CameraFault) and inspection.fault is not Reason.BAD_FRAME
+
+
+def _measure(inspection: Inspection, job: Job) -> None:
     """The frame apart from its score: whatever is odd about it must show as that, not as a defect."""
-    capture = part.capture
-    return None if job.gauge is None or isinstance(capture, CameraFault) else job.gauge.measure(capture.image)
+    measuring, capture, frame = inspection.measuring, inspection.part.capture, None
+    if measuring is None or job.gauge is None or isinstance(capture, CameraFault):
+        return
+    try:
+        frame = job.gauge.measure(capture.image)
+    except Exception:  # the part has its verdict, and the line goes on
+        log.exception("the frame can't be measured", sequence=inspection.part.sequence)
+    measuring.set_result(frame)
 
 
 class _Fault(Exception):

@@ -16,6 +16,7 @@ from inspector.inspection import Record
 CAPACITY = 20_000  # records waiting for the disk; a minute at 300 parts/s, about 40 MB
 BATCH = 500  # records per transaction
 GATHER_S = 0.02  # waits so long for company: a synced commit costs 3 ms, one or twenty rows alike
+MEASURED_S = 1.0  # for a frame's facts, which take a few ms once the verdict is out
 RETRY_S = 1.0  # after a refused write: a full disk is seldom cleared faster
 
 log = structlog.get_logger("recorder")
@@ -96,7 +97,7 @@ class Recorder:
                 batch.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
             except queue.Empty:
                 break
-        return batch
+        return [record.measured(MEASURED_S) for record in batch]
 
     def _write(self, batch: list[Record]) -> None:
         while True:

@@ -19,9 +19,12 @@ from inspector.clock import Clock
 from inspector.errors import InspectorError
 from inspector.inspection import Outcome, Reason, Verdict
 from inspector.site.challenge import passed
-from inspector.site.database import reading
+from inspector.site.database import reading, site_file
 
 STALE_S = 2.0  # an answer older than this holds; it is asked for twice a second
+SETTLED_US = 1_000_000  # files changed since may change again without a later time: some file systems count seconds
+
+Stamp = tuple[tuple[int, ...], ...]
 
 log = structlog.get_logger("release")
 
@@ -38,6 +41,8 @@ class Release:
         self._started_us = clock.utc_us()
         self._in_force_us: dict[str, int] = {}  # since when, by recipe; only what changed while the line runs
         self._released: frozenset[str] = frozenset()
+        self._passed: dict[str, int] = {}
+        self._stamp: Stamp | None = None  # of the files when `_passed` was read from them; None: read again
         self._asked_ns = clock.now_ns()
         self._trouble = ""
         self._lock = threading.Lock()
@@ -55,9 +60,8 @@ class Release:
         with self._lock:
             asked_ns, before, trouble = self._clock.now_ns(), self._released, ""
             try:
-                with reading(self._data_dir) as site:
-                    started = passed(site, self._line) if site else {}
                 now_us = self._clock.utc_us()
+                started = self._read(now_us)
                 released = frozenset(
                     recipe for recipe, at in started.items() if self._due_us(recipe, now_us) <= at <= now_us
                 )
@@ -84,8 +88,33 @@ class Release:
         told = "no challenge has passed since it was due; inspector challenge run"
         return replace(verdict, outcome=Outcome.ERROR, reason=Reason.NOT_RELEASED, detail=told, judged=verdict.outcome)
 
+    def _read(self, now_us: int) -> dict[str, int]:
+        """What passed, read again only where the files may have changed since."""
+        stamp = _stamp(self._data_dir)
+        if stamp != self._stamp:
+            self._stamp = None
+            with reading(self._data_dir) as site:
+                self._passed = passed(site, self._line) if site else {}
+            is_settled = all(changed_ns < 1000 * (now_us - SETTLED_US) for *_, changed_ns in stamp)
+            self._stamp = stamp if stamp and is_settled else None
+        return self._passed
+
     def _due_us(self, recipe: str, now_us: int) -> int:
         return due_us(self._moments, now_us, self._started_us, self._in_force_us.get(recipe, 0))
+
+
+def _stamp(data_dir: Path) -> Stamp:
+    """What changes with every write to the site's database, a few us to look at; empty: there is none."""
+    path = site_file(data_dir)
+    found = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            status = file.stat()
+        except FileNotFoundError:
+            continue
+        if status.st_size:  # every reader touches the empty one that it opens
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(found)
 
 
 def due_us(moments: Sequence[str], now_us: int, started_us: int, in_force_us: int) -> int:

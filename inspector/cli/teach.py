@@ -23,6 +23,7 @@ from inspector.cli.common import (
     check_report,
     one_of,
     operator_name,
+    print_json,
     show,
 )
 from inspector.cli.rules import named
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+NAMED = 3  # pictures left out that are named; --json names all
 RULES = ("zone", "ignore", "area", "plain")  # options of calibrate
 
 
@@ -164,17 +166,29 @@ def calibrate(
     else:
         made = calibrate_product(owner, good, engine, contract, console, cast(Unit, sub_folder), report, masks)
         kept = _keep(owner, made, keep)
-    recipe = made.recipe
+    recipe, refused = made.recipe, [str(sample.path) for sample in made.refused]
     doubts = [{"picture": str(made.samples[d.index].path), "kind": d.kind, "detail": d.detail} for d in made.doubts]
     facts = {
-        "product": name, "recipe": recipe.checksum, "engine": recipe.engine, "refused": len(made.refused),
+        "product": name, "recipe": recipe.checksum, "engine": recipe.engine, "refused": refused,
         "threshold": recipe.thresholds.review, "reject": recipe.thresholds.reject, **recipe.thresholds.rules,
         "evidence": msgspec.to_builtins(recipe.evidence), "sentence": recipe.evidence.sentence(),
         "promise": recipe.evidence.promise(), "doubts": doubts, "kept_bytes": kept,
     }  # fmt: skip
-    show({**facts, "doubts": len(doubts)} if not as_json else facts, as_json, f"{recipe.evidence.sentence()}.")
-    for doubt in doubts if not as_json else ():
+    if as_json:
+        print_json(facts)
+        return
+    show({**facts, "refused": len(refused), "doubts": len(doubts)}, False, f"{recipe.evidence.sentence()}.")
+    if refused:
+        typer.echo(_left_out(refused), err=True)
+    for doubt in doubts:
         typer.echo(f"look at {doubt['picture']}: {doubt['kind'].replace('_', ' ')}, {doubt['detail']}", err=True)
+
+
+def _left_out(refused: list[str]) -> str:
+    """One line, however many: a folder that trained the product too has two thirds of them."""
+    many = "1 picture" if len(refused) == 1 else f"{len(refused)} pictures"
+    named = ", ".join(refused[:NAMED]) + (f" and {len(refused) - NAMED} more" if refused[NAMED:] else "")
+    return f"left out {many}, of parts or sessions that trained the network, or that came before: {named}"
 
 
 def _check_asked_before(context: typer.Context) -> None:

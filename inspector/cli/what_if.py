@@ -39,6 +39,8 @@ def run_what_if(
 ) -> None:
     """Judge stored scores again under proposed limits; nothing is changed."""
     from inspector.history.queries import Filter, each_part
+    from inspector.site.database import reading
+    from inspector.site.feedback import words
     from inspector.what_if import what_if
 
     if (review, reject, zone, area_px, area_mm2) == (None,) * 5 and not version:
@@ -50,9 +52,11 @@ def run_what_if(
     rules = rule_limits(entry, recipe, zone, area_px, area_mm2, config)
     wanted = Filter(name, None, utc_us(since), utc_us(until), None, None, part_ref)
     rows = each_part(open_history(data_dir), wanted)
-    found = what_if(rows, _proposed(recipe, review, reject, rules), comparable(entry.recipes, recipe))
+    with reading(data_dir) as site:
+        marks = words(site, name) if site else {}
+    found = what_if(rows, _proposed(recipe, review, reject, rules), comparable(entry.recipes, recipe), marks)
     if as_json:
-        print_json({**msgspec.to_builtins(found), "sentence": found.sentence()})
+        print_json({**msgspec.to_builtins(found), "marks": found.marks, "sentence": found.sentence()})
         return
     show_rows([_readable(change) for change in found.changes[:limit]], False, "No part changes.")
     typer.echo(found.sentence())
@@ -71,5 +75,6 @@ def _readable(change: Change) -> dict[str, object]:
     return {
         "part": change.sequence, "time": utc_text(change.captured_us) if change.captured_us else None,
         "score": f"{change.score:.4g}", "was": change.was.value, "becomes": change.becomes.value, "why": change.why,
+        "marked": f"{change.marked} ({change.by})" if change.marked else None,
         "part_ref": change.part_ref,
     }  # fmt: skip

@@ -22,6 +22,7 @@ from inspector.site.tables import challenge_sets, challenges
 
 Row = dict[str, Any]
 EXPECTED = {"good": Outcome.GOOD, "bad": Outcome.REJECT}
+PICTURES = ""  # in place of a line, which always has a name: no line saw these parts, and none is released
 POLL_S = 0.2
 
 
@@ -51,6 +52,7 @@ def begin(connection: sa.Connection, line: str, product: str, recipe: str, opera
     """Open a challenge, which holds the line for this recipe.
 
     Args:
+        line: its name, or `PICTURES`.
         recipe: checksum of the one in force.
 
     Returns:

@@ -93,6 +93,19 @@ def known_parts(connection: sa.Connection, product: str) -> dict[PartId, Says]:
     return known
 
 
+def words(connection: sa.Connection, product: str) -> dict[PartId, tuple[Says, audit.Role]]:
+    """What is said of parts, and whose word it is: an engineer's where one was accepted, else an open mark's operator.
+
+    Raises:
+        SiteError: see `known_parts`.
+    """
+    said: dict[PartId, tuple[Says, audit.Role]] = {
+        (row["boot"], row["sequence"]): (row["says"], "operator") for row in list_marks(connection, product, "open")
+    }
+    said.update({part: (says, "engineer") for part, says in known_parts(connection, product).items()})
+    return said
+
+
 def _subject(row: Mapping[str, Any]) -> str:
     return f"mark {row['id']}"
 

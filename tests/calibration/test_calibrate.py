@@ -1,4 +1,4 @@
-"""Good parts to a recipe."""
+"""Good parts to a recipe. What is refused or named: tests/inspector/test_calibrate_bad_input.py."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 
 from calibration.calibrate import Contract, calibrate
-from calibration.errors import SampleError
 from calibration.samples import Sample, list_samples
 from engines.bundle import Bundle
 from engines.detector import Detector, open_detector
-from engines.errors import ImageError
 from engines.image import Locate, fingerprint, read_image
 from engines.locate import cut_template
 from inspector.cameras.synthetic import draw_part
@@ -49,21 +47,10 @@ def test_pictures_that_trained_the_network_are_refused_by_name(tiny_bundle: Bund
     assert made.recipe.evidence.parts == 15
 
 
-def test_no_picture_left_is_an_error(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    with pytest.raises(SampleError, match="all 20 pictures were refused"):
-        calibrate("ring", samples, detector_that_saw(tiny_bundle, samples), ASKED)
-
-
 def test_a_picture_that_comes_twice_counts_once(tiny_bundle: Bundle, samples: list[Sample]) -> None:
     made = calibrate("ring", [*samples, *samples[:3]], open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
     assert made.recipe.evidence.pictures == 20
     assert len(made.refused) == 3
-
-
-def test_a_picture_of_another_size_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    cv2.imwrite(str(samples[3].path), draw_part(3, 3, False, 80))
-    with pytest.raises(ImageError, match=r"03\.png: frame of \(80, 80\) px"):
-        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
 
 
 def locating(bundle: Bundle) -> Bundle:
@@ -109,45 +96,3 @@ def test_sessions_are_what_counts_and_the_parts_stand_beside(tiny_bundle: Bundle
     assert (evidence.parts, evidence.unit, evidence.sessions, evidence.within) == (20, "part", 2, None)
     assert evidence.promise().startswith("At most 1 in 7 good parts will be rejected, with 95% confidence, as long as")
     assert evidence.promise().endswith("those of these 2 sessions.")
-
-
-def test_one_part_is_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    with pytest.raises(SampleError, match=r"00\.png is the only good part.*needs 14"):
-        calibrate("ring", samples[:1], open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
-
-
-def test_copies_of_one_picture_are_one_part(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    for sample in samples[1:]:
-        sample.path.write_bytes(samples[0].path.read_bytes())
-    with pytest.raises(SampleError, match="the only good part; 19 more were used for training or are copies"):
-        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
-
-
-def test_pictures_that_all_score_alike_are_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    for number, sample in enumerate(samples):  # |grey - 150| is the same on both sides of the metal's grey
-        cv2.imwrite(str(sample.path), np.full((64, 64, 3), (149, 151)[number % 2], np.uint8))
-    with pytest.raises(SampleError, match="have the score"):
-        calibrate("ring", samples[:2], open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
-
-
-def test_another_product_is_refused(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    rng = np.random.default_rng(0)
-    for sample in samples:
-        cv2.imwrite(str(sample.path), rng.integers(0, 256, (64, 64, 3), np.uint8))
-    with pytest.raises(SampleError, match="another product"):
-        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
-
-
-def test_a_defect_among_the_good_parts_is_named_and_kept(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    part = cv2.imread(str(samples[4].path))
-    part[20:40, 20:40] = 0
-    cv2.imwrite(str(samples[4].path), part)
-    made = calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)
-    assert [made.samples[d.index].path.name for d in made.doubts if d.kind == "odd_score"] == ["04.png"]
-    assert len(made.samples) == 20
-
-
-def test_an_unreadable_picture_is_named(tiny_bundle: Bundle, samples: list[Sample]) -> None:
-    samples[3].path.write_bytes(b"")
-    with pytest.raises(ImageError, match=r"03\.png"):
-        calibrate("ring", samples, open_detector(tiny_bundle, "onnxruntime", 1), ASKED)

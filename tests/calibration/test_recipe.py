@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from calibration.recipe import (
     Recipe,
     _checksum,
     activate,
+    active_version,
     check_product_name,
     load_recipe,
     read_version,
@@ -29,7 +32,10 @@ from calibration.recipe import (
     tomllib,
 )
 from calibration.thresholds import Thresholds
+from engines.errors import EngineError
 from engines.masks import ZONE_NAME
+from engines.scoring import score
+from engines.scoring_file import pack_arrays, unpack_arrays
 
 
 def facts(recipe: Recipe) -> tuple[object, ...]:
@@ -64,6 +70,22 @@ def saved_folder(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe) 
 @pytest.fixture(scope="module")
 def text(saved_folder: Path) -> bytes:
     return (saved_folder / TEXT).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def arrays(saved_folder: Path) -> bytes:
+    return (saved_folder / ARRAYS).read_bytes()
+
+
+@contextlib.contextmanager
+def put(path: Path, data: bytes) -> Iterator[None]:
+    """Other bytes in a file for a while."""
+    before = path.read_bytes()
+    path.write_bytes(data)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
 
 
 @settings(max_examples=150, deadline=None)
@@ -111,6 +133,60 @@ def test_a_sealed_recipe_with_values_that_cannot_be_is_refused_or_can_be_judged_
     assert recipe.evidence.sentence()
     assert recipe.evidence.promise()
     assert 0 <= recipe.plc_checksum < 2**32
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_any_edit_of_the_arrays_is_found(saved_folder: Path, text: bytes, arrays: bytes, data: st.DataObject) -> None:
+    raw = bytearray(arrays)
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
+    (saved_folder / TEXT).write_bytes(text)
+    with put(saved_folder / ARRAYS, raw), pytest.raises(RecipeError, match="changed since calibration"):
+        read_version(saved_folder)
+
+
+odd_arrays = st.builds(
+    lambda shape, value, kind: np.full(shape, value).astype(kind),
+    st.lists(st.integers(0, 5), max_size=3).map(tuple),
+    st.sampled_from([0.0, -1.0, 1e300, math.nan, math.inf]),
+    st.sampled_from(["float64", "float32", "bool", "str"]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered:RuntimeWarning")  # numpy, of odd numbers
+@pytest.mark.filterwarnings("ignore:Mean of empty slice:RuntimeWarning")
+def test_sealed_arrays_that_cannot_be_are_refused_or_can_be_judged_by(
+    saved_folder: Path, text: bytes, arrays: bytes, tiny_recipe: Recipe, data: st.DataObject
+) -> None:
+    values = unpack_arrays(arrays)
+    key = data.draw(st.sampled_from([*sorted(values), "ignore", "weights", "zone:rim", "frame_values", "rule:area"]))
+    odd = data.draw(st.none() | odd_arrays)
+    values.pop(key, None) if odd is None else values.__setitem__(key, odd)
+    packed = pack_arrays(values)
+    document = tomllib.loads(text.decode()) | {"arrays": hashlib.sha256(packed).hexdigest()}
+    (saved_folder / TEXT).write_text(tomlkit.dumps(document | {"checksum": _checksum(document)}))
+    with put(saved_folder / ARRAYS, packed):
+        try:
+            recipe = read_version(saved_folder)
+        except RecipeError:
+            return
+    assert len(recipe.scores) == len(recipe.calibrate)
+    assert not any(map(math.isnan, recipe.scores))
+    with contextlib.suppress(EngineError):  # which the line turns into ERROR
+        score([np.zeros(mean.shape, np.float32) for mean in tiny_recipe.scoring.means], recipe.scoring)
+
+
+@settings(max_examples=100, deadline=None)
+@given(raw=st.binary(max_size=20) | st.text(max_size=8).map(str.encode))
+def test_whatever_names_the_active_version_is_one_that_is_there_or_refused(saved_folder: Path, raw: bytes) -> None:
+    (saved_folder.parent / ACTIVE).write_bytes(raw)
+    try:
+        name = active_version(saved_folder.parent)
+    except RecipeError:
+        return
+    assert name.isdigit()
 
 
 def test_groups_are_kept_beside_the_scores(tmp_path: Path, tiny_recipe: Recipe) -> None:

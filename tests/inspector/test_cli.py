@@ -243,14 +243,6 @@ def test_a_full_disk_keeps_no_picture_and_the_recipe_is_active(
     assert product(data_dir, "ring").active()[0].checksum == facts["recipe"]
 
 
-def test_calibrate_names_a_corrupt_picture(call: Call, data_dir: Path, tmp_path: Path) -> None:
-    good = folder_of_parts(tmp_path / "good", 3)
-    (good / "0001.png").write_bytes(b"no picture")
-    code, _, err = call("calibrate", "ring", "--good", good, "--data-dir", data_dir)
-    assert code == 1
-    assert "0001.png is not a readable picture" in err
-
-
 @pytest.mark.parametrize(
     ("option", "value", "complaint"),
     [

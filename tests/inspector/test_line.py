@@ -7,13 +7,13 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import numpy as np
 import pytest
 
-from calibration.frames import Frames
+from calibration.frames import FrameFacts, FrameGauge, Frames
 from calibration.recipe import Recipe
 from engines.bundle import Bundle
 from engines.detector import Anomaly, open_detector
@@ -239,6 +239,64 @@ def test_several_lines_look_at_parts_at_the_same_time_and_all_end_with_the_queue
     ]
 
 
+@dataclass
+class FakeGauge:
+    """Gives one answer, and counts what it was asked for."""
+
+    fault: Exception | None = None
+    asked: int = 0
+    on_measure: Callable[[], None] = lambda: None
+
+    def measure(self, image: Image) -> FrameFacts:
+        self.asked += 1
+        self.on_measure()
+        if self.fault:
+            raise self.fault
+        return FrameFacts(float(image.mean()), 0.0, 0.0, 0.0)
+
+
+def inspect(part: Part, detector: Detects, gauge: object, link: FakeLink, clock: FakeClock, recipe: Recipe) -> None:
+    job = Job(recipe, (detector,), cast(FrameGauge, gauge))
+    Line(belt([part], job), 0, link, clock, lambda: None, lambda part: None).run()
+
+
+def measured(link: FakeLink) -> FrameFacts | None:
+    """Of the last part that was sent; fails where it is not there at once."""
+    _, inspection, _ = link.sent[-1]
+    assert inspection is not None
+    return inspection.measuring.result(0) if inspection.measuring else None
+
+
+def test_the_frame_is_measured_when_the_verdict_is_out(make: Make, link: FakeLink, clock: FakeClock) -> None:
+    sent_before: list[int] = []
+    gauge = FakeGauge(on_measure=lambda: sent_before.append(len(link.sent)))
+    inspect(make.part(1), FakeDetector(), gauge, link, clock, make.recipe())
+    assert sent_before == [1]
+    assert measured(link) == FrameFacts(0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_measured"),
+    [(PartNotFound("empty"), True), (ValueError("odd"), True), (ImageError("frame of (4, 4) px"), False)],
+)
+def test_the_frame_of_an_error_is_measured_where_it_is_one_of_the_products(
+    make: Make, link: FakeLink, clock: FakeClock, error: Exception, is_measured: bool
+) -> None:
+    inspect(make.part(1), FakeDetector(raises={1: error}), FakeGauge(), link, clock, make.recipe())
+    assert link.verdicts[0].outcome is Outcome.ERROR
+    assert (measured(link) is not None) is is_measured
+
+
+def test_a_frame_that_cannot_be_measured_changes_no_verdict_and_the_line_goes_on(
+    make: Make, link: FakeLink, clock: FakeClock
+) -> None:
+    gauge = FakeGauge(ZeroDivisionError("division by zero"))
+    job = Job(make.recipe(), (FakeDetector(),), cast(FrameGauge, gauge))
+    Line(belt([make.part(1), make.part(2)], job), 0, link, clock, lambda: None, lambda part: None).run()
+    assert [verdict.outcome for verdict in link.verdicts] == [Outcome.GOOD, Outcome.GOOD]
+    assert (measured(link), gauge.asked) == (None, 2)
+
+
 def test_the_frame_is_measured_beside_the_score_where_the_recipe_knows_frames(
     make: Make, link: FakeLink, clock: FakeClock
 ) -> None:
@@ -247,10 +305,11 @@ def test_the_frame_is_measured_beside_the_score_where_the_recipe_knows_frames(
     bright = dataclasses.replace(make.frame(1), image=np.full((8, 8, 3), 200, np.uint8))
     lost = CameraFault("camera", 2, bright.captured_ns, bright.captured_us, Reason.GRAB_FAILED, "nothing came")
     run([make.part(1, bright), make.part(2, lost)], FakeDetector(), link, clock, recipe)
-    seen = [inspection.frame for _, inspection, _ in link.sent if inspection]
-    assert seen[0] is not None
-    assert seen[0].brightness == 200
-    assert seen[1] is None
+    first, second = (inspection for _, inspection, _ in link.sent if inspection)
+    assert first.measuring is not None
+    facts = first.measuring.result(0)
+    assert facts is not None
+    assert facts.brightness == 200
+    assert second.measuring is None
     run([make.part(3, bright)], FakeDetector(), link, clock, make.recipe())
-    assert link.sent[-1][1] is not None
-    assert link.sent[-1][1].frame is None
+    assert measured(link) is None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calibration.frames import FrameFacts
 from inspector import recorder as recorder_module
 from inspector.errors import HistoryError
 from inspector.inspection import Record
@@ -74,6 +76,38 @@ def test_what_waits_for_the_database_holds_no_pixels(make: Make, until: Until) -
     assert kept.inspection is not None
     assert kept.part.capture.image.size == kept.inspection.part.capture.image.size == 0
     assert (kept.part.sequence, kept.inspection.score) == (1, record.inspection.score)
+
+
+def being_measured(record: Record) -> tuple[Record, futures.Future[FrameFacts | None]]:
+    assert record.inspection is not None
+    measuring: futures.Future[FrameFacts | None] = futures.Future()
+    return replace(record, inspection=replace(record.inspection, measuring=measuring)), measuring
+
+
+def frames(writer: FakeWriter) -> list[FrameFacts | None]:
+    return [record.inspection.frame for batch in writer.batches for record in batch if record.inspection]
+
+
+def test_a_record_is_written_with_the_frame_that_is_measured_after_its_verdict(make: Make, until: Until) -> None:
+    writer, facts = FakeWriter(), FrameFacts(1.0, 2.0, 3.0, 4.0)
+    record, measuring = being_measured(make.record(1))
+    with running(writer) as recorder:
+        recorder.submit(record)
+        assert writer.written == []
+        measuring.set_result(facts)
+        until(lambda: bool(writer.written), "the record was written")
+    assert frames(writer) == [facts]
+
+
+def test_a_frame_that_is_never_measured_holds_no_verdict_back(
+    make: Make, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder_module, "MEASURED_S", 0.01)
+    writer = FakeWriter()
+    with running(writer) as recorder:
+        recorder.submit(being_measured(make.record(1))[0])
+        until(lambda: bool(writer.written), "the record was written")
+    assert frames(writer) == [None]
 
 
 def test_every_record_is_written_once_and_in_order(make: Make) -> None:

@@ -24,7 +24,7 @@ from inspector.inspection import Band, Outcome, Reason, Verdict
 from inspector.job import make_job
 from inspector.line import Line
 from inspector.release import STALE_S, Release, due_us
-from inspector.site.challenge import begin, define, examine, finish
+from inspector.site.challenge import begin, define, examine, finish, passed
 from inspector.site.database import site_file, writing
 from inspector.site.tables import metadata
 from inspector.waiting import Waiting
@@ -127,6 +127,52 @@ def test_whatever_is_wrong_holds_a_released_line(folder: Path, now: FakeClock, t
         release.refresh()
     for recipe in ("r1", "r2"):
         assert release.hold(GOOD, recipe).reason is Reason.NOT_RELEASED
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one line's name whenever the challenges are read."""
+    names: list[str] = []
+
+    def counting(site: sa.Connection, line: str) -> dict[str, int]:
+        names.append(line)
+        return passed(site, line)
+
+    monkeypatch.setattr(module, "passed", counting)
+    return names
+
+
+def test_the_database_is_read_again_only_when_its_files_changed(folder: Path, now: FakeClock, reads: list[str]) -> None:
+    release = Release(folder, "line1", ["start"], now)
+    with writing(folder) as site:
+        run_challenge(site)
+    catch_up(now)
+    for count in (1, 2):  # so soon after a change nobody knows whether a second one would show
+        release.refresh()
+        assert len(reads) == count
+    now.advance(1000 * 60)
+    for _ in range(5):
+        release.refresh()
+        assert (release.hold(GOOD, "r1"), len(reads)) == (GOOD, 3)
+    with writing(folder) as site:
+        begin(site, "line1", "ring", "r1", "Otto")
+    release.refresh()
+    assert (release.hold(GOOD, "r1").reason, len(reads)) == (Reason.NOT_RELEASED, 4)
+
+
+def test_a_database_that_was_moved_away_holds_until_it_is_back(folder: Path, now: FakeClock) -> None:
+    release = Release(folder, "line1", ["start"], now)
+    with writing(folder) as site:
+        run_challenge(site)
+    now.advance(1000 * 60)
+    release.refresh()
+    assert release.hold(GOOD, "r1") is GOOD
+    aside = site_file(folder).rename(folder / "aside")
+    release.refresh()
+    assert release.hold(GOOD, "r1").reason is Reason.NOT_RELEASED
+    aside.rename(site_file(folder))
+    release.refresh()
+    assert release.hold(GOOD, "r1") is GOOD
 
 
 @pytest.mark.parametrize(

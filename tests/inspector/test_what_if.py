@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,8 @@ from inspector.history.database import data_file, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
 from inspector.inspection import Outcome
 from inspector.judge import judge
+from inspector.site.database import writing
+from inspector.site.feedback import Says, decide, mark
 from inspector.what_if import what_if
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def row(sequence: int, outcome: Outcome, score: float | None, **more: Any) -> dict[str, Any]:
-    known = {"captured_us": 1_000_000, "part_ref": None, "recipe": "r", "area": 0.0, "zone_scores": None}
+    known = {"boot": "b1", "captured_us": 1_000_000, "part_ref": None, "recipe": "r", "area": 0.0, "zone_scores": None}
     return {"sequence": sequence, "outcome": outcome.value, "score": score, **known, **more}
 
 
@@ -76,6 +78,44 @@ def test_errors_stay_and_parts_of_other_bundles_or_masks_are_left_out_and_both_a
     assert (found.parts, found.errors, found.not_comparable, found.changes) == (1, 2, 1, [])
     assert "2 stay ERROR" in found.sentence()
     assert "1 were judged with another bundle" in found.sentence()
+
+
+def test_the_parts_that_change_are_counted_by_what_people_said_of_them() -> None:
+    rows = [row(number, Outcome.REJECT, 2.5) for number in range(5)] + [row(9, Outcome.REJECT, 9.0)]
+    marks = {
+        ("b1", 0): ("good", "operator"), ("b1", 1): ("good", "engineer"), ("b1", 2): ("bad", "engineer"),
+        ("b1", 9): ("bad", "operator"), ("another run", 3): ("bad", "engineer"),
+    }  # fmt: skip
+    found = what_if(rows, Thresholds(3.0, 4.0), {"r"}, marks)
+    assert found.marks == {"good": {"operator": 1, "engineer": 1}, "bad": {"operator": 0, "engineer": 1}}
+    assert found.sentence() == (
+        "6 parts: 6 -> 1 rejects; 5 parts change; 2 of those that change were marked good (1 accepted by an engineer); "
+        "1 of those that change was marked bad (1 accepted by an engineer); 1 marked bad would PASS"
+    )
+
+
+def test_a_user_sees_what_was_said_of_the_parts_that_change(call: Call, shift: Path) -> None:
+    with writing(shift) as site:
+        for number, says in ((3, "good"), (4, "bad"), (5, "good")):
+            known = {
+                "boot": "boot1",
+                "score": 1.0,
+                "reason": None,
+                "outcome": "REJECT",
+                "product": "ring",
+                "bundle": "b",
+            }
+            part = {"sequence": number, **known}
+            mark(site, part, cast(Says, says), "Otto")
+        decide(site, 1, True, "Berta", "dust")
+        decide(site, 2, False, "Berta", "no fault to see")
+    _, out, _ = call("--review", 3, "--reject", 3, "--json")
+    facts = json.loads(out)
+    assert facts["marks"] == {"good": {"operator": 0, "engineer": 1}, "bad": {"operator": 0, "engineer": 0}}
+    assert [(change["marked"], change["by"]) for change in facts["changes"]] == [("good", "engineer"), ("", "")]
+    _, out, _ = call("--review", 3, "--reject", 3)
+    assert "good (engineer)" in out
+    assert "1 of those that change was marked good (1 accepted by an engineer)" in out
 
 
 def test_a_zone_limit_rejects_what_the_whole_score_passes() -> None:
