@@ -74,7 +74,7 @@ class Acquisition:
         try:
             while not self._stopping.is_set() and not self._is_done():
                 self._beat()
-                self._round()
+                self.turn()
             fault = ""
         except EndOfParts:
             fault = ""
@@ -91,7 +91,8 @@ class Acquisition:
     def _is_done(self) -> bool:
         return 0 < self._stop_after <= self._count
 
-    def _round(self) -> None:
+    def turn(self) -> None:
+        """One round: what the camera gives within `GRAB_S`."""
         try:
             capture = self._camera.grab(GRAB_S)
         except CameraError as error:

@@ -37,24 +37,26 @@ from inspector.changeover import (
     resident_mb,
 )
 from inspector.clock import SystemClock
-from inspector.config import Config
+from inspector.config import Config, EjectorSection
 from inspector.control import Control
 from inspector.drift import LiveDrift, drift_folder
-from inspector.drivers import SimulatedDriver
+from inspector.drivers import Driver, SimulatedDriver
 from inspector.ejector import Ejector
 from inspector.engine import open_engine
 from inspector.errors import ConfigError, InspectorError, LineStopped
+from inspector.gate import Gate, TimedBelt
 from inspector.history.database import data_file, open_for_reading, open_for_writing
 from inspector.history.writer import HistoryWriter, Session
 from inspector.job import Job, make_job
 from inspector.journal import Journal
 from inspector.line import Line
 from inspector.products import product
-from inspector.protocol import LineEnd
+from inspector.protocol import MS, LineEnd
 from inspector.recorder import Recorder
 from inspector.reject import RejectLink
 from inspector.release import Release
 from inspector.sequence import SequenceFile
+from inspector.tracking import Layout, Tracker
 from inspector.waiting import Waiting
 from inspector.watchdog import Notifier, Pulses, watchdog_period_s
 
@@ -315,7 +317,9 @@ def run_ejector(config: Config, stopping: threading.Event, notifier: Notifier) -
         stack.enter_context(locked(folder))
         journal = Journal(folder / "journal")
         stack.callback(journal.close)
-        ejector = Ejector(config.ejector.endpoint, config.line.name, journal, SimulatedDriver(), SystemClock())
+        driver = SimulatedDriver()
+        gate = _open_gate(config.ejector, driver, stack)
+        ejector = Ejector(config.ejector.endpoint, config.line.name, journal, driver, SystemClock(), gate)
 
         def beat() -> None:
             notifier.alive()
@@ -325,6 +329,17 @@ def run_ejector(config: Config, stopping: threading.Event, notifier: Notifier) -
         ejector.run(beat, on_listening=lambda: notifier.ready(f"listening on {config.ejector.endpoint}"))
         notifier.stopping()
         log.info("ejector ends", **ejector.counts)
+
+
+def _open_gate(section: EjectorSection, driver: Driver, stack: ExitStack) -> Gate | None:
+    """What tracks parts to the gate by time; None: the driver, or what is behind it, does."""
+    if section.gate_ms is None:
+        return None
+    reach = round(section.gate_reach_ms * MS)
+    layout = Layout(gate=round(section.gate_ms * MS), reach=reach, sensor=None, tolerance=reach)
+    gate = Gate(Tracker(layout), TimedBelt(), driver, section.data_dir / "fates.jsonl")
+    stack.callback(gate.close)
+    return gate
 
 
 @contextmanager

@@ -126,6 +126,17 @@ class EjectorSection(Section):
     window_ms: float = Field(150.0, gt=0, le=3_600_000)  # from the picture to the moment the gate must know
     data_dir: Path = Path("/var/lib/inspector-ejector")
     driver: Literal["simulated"] = "simulated"
+    gate_ms: float | None = Field(None, gt=0, le=3_600_000)  # from the picture to the gate; None: the driver tracks
+    gate_reach_ms: float = Field(8.0, gt=0)  # the gate is open from so long before the part to so long after it
+
+    @pydantic.model_validator(mode="after")
+    def _knows_in_time(self) -> EjectorSection:
+        if self.gate_ms is not None and self.gate_ms - self.gate_reach_ms < self.window_ms:
+            raise ValueError(
+                f"the gate opens {self.gate_ms - self.gate_reach_ms:g} ms after the picture (gate_ms - gate_reach_ms), "
+                f"before the part's window ends; set window_ms to at most that"
+            )
+        return self
 
 
 class Config(Section):
@@ -140,6 +151,12 @@ class Config(Section):
     def every_camera(self) -> tuple[CameraConfig, ...]:
         """`camera` and `cameras`."""
         return (self.camera, *self.cameras)
+
+    @pydantic.model_validator(mode="after")
+    def _one_place(self) -> Config:
+        if self.cameras and self.ejector.gate_ms is not None:
+            raise ValueError("ejector.gate_ms is from one camera to the gate, and there are several; leave it out")
+        return self
 
     @pydantic.field_validator("cameras")
     @classmethod

@@ -18,6 +18,9 @@ class Driver(Protocol):
     def eject(self, entry: Entry) -> None:
         """Anything else: the gate stays as it rests."""
 
+    def rest(self) -> None:
+        """The part that was let pass is through: the gate falls back. Only where the ejector tracks its parts."""
+
     def fail_safe(self, active: bool) -> None:
         """True: the line is silent, drop every output (ejecting, line-stop relay open); False: it is back."""
 
@@ -37,6 +40,9 @@ class SimulatedDriver:
 
     def eject(self, entry: Entry) -> None:
         self.counts[entry.outcome] += 1
+
+    def rest(self) -> None:
+        pass
 
     def fail_safe(self, active: bool) -> None:
         self.is_safe = active

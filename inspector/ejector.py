@@ -6,6 +6,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import structlog
 import zmq
@@ -13,6 +14,7 @@ import zmq
 from inspector.clock import Clock
 from inspector.drivers import Driver
 from inspector.errors import LinkError
+from inspector.gate import Gate
 from inspector.inspection import Outcome
 from inspector.journal import Journal
 from inspector.messages import MAX_BYTES, decode_from_line, encode
@@ -28,18 +30,31 @@ from inspector.protocol import (
 )
 
 POLL_MS = 50  # how often silence is looked for; a tenth of the silence itself
+TRACK_MS = 2  # how often the belt is looked at; 1 mm at 0.5 m/s
 
 log = structlog.get_logger("ejector")
+
+
+class Socket(Protocol):
+    """What a round needs of a ZeroMQ ROUTER socket."""
+
+    def recv_multipart(self) -> list[bytes]: ...
+
+    def send_multipart(self, msg_parts: Sequence[bytes]) -> object: ...
 
 
 class Ejector:
     """Carries out what `EjectorEnd` decides, over a ROUTER socket. Run by one thread."""
 
-    def __init__(self, endpoint: str, line: str, journal: Journal, driver: Driver, clock: Clock) -> None:
+    def __init__(
+        self, endpoint: str, line: str, journal: Journal, driver: Driver, clock: Clock, gate: Gate | None = None
+    ) -> None:
+        """`gate`: tracks parts to the gate; None: the driver, or what is behind it, does."""
         self.counts: Counter[str] = Counter()
         self._endpoint = endpoint
         self._journal, self._driver, self._clock = journal, driver, clock
-        self._end = EjectorEnd(uuid.uuid4().hex, line, journal)
+        self._gate = gate
+        self._end = EjectorEnd(uuid.uuid4().hex, line, journal, *([gate.can_pass] if gate else []))
         self._stopping = threading.Event()
 
     def run(self, beat: Callable[[], None] = lambda: None, on_listening: Callable[[], None] = lambda: None) -> None:
@@ -55,9 +70,7 @@ class Ejector:
             try:
                 while not self._stopping.is_set():
                     beat()
-                    if socket.poll(POLL_MS):
-                        self._receive(socket)
-                    self._carry_out(self._end.tick(self._clock.now_ns()), socket, b"")
+                    self.turn(socket, bool(socket.poll(POLL_MS if self._gate is None else TRACK_MS)))
             finally:
                 self._driver.close()
 
@@ -65,7 +78,15 @@ class Ejector:
         """Leave `run` within `POLL_MS`. Any thread, signal handlers too."""
         self._stopping.set()
 
-    def _receive(self, socket: zmq.Socket[bytes]) -> None:
+    def turn(self, socket: Socket, is_readable: bool) -> None:
+        """One round, without waiting."""
+        if self._gate is not None:
+            self._gate.turn(self._clock.now_ns(), self._end.is_serving)
+        if is_readable:
+            self._receive(socket)
+        self._carry_out(self._end.tick(self._clock.now_ns()), socket, b"")
+
+    def _receive(self, socket: Socket) -> None:
         frames = socket.recv_multipart()
         try:
             if len(frames) != 2:
@@ -75,7 +96,7 @@ class Ejector:
             effects = [Refused(str(error))]
         self._carry_out(effects, socket, frames[0])
 
-    def _carry_out(self, effects: Sequence[EjectorEffect], socket: zmq.Socket[bytes], peer: bytes) -> None:
+    def _carry_out(self, effects: Sequence[EjectorEffect], socket: Socket, peer: bytes) -> None:
         """In order: `Write` precedes `Reply`, so that nothing is acknowledged that a kill could lose."""
         for effect in effects:
             if isinstance(effect, Write):
@@ -95,7 +116,9 @@ class Ejector:
 
     def _actuate(self, effect: Actuate) -> None:
         self.counts[effect.entry.outcome.value] += 1
-        if effect.entry.outcome is Outcome.GOOD:
+        if self._gate is not None:
+            self._gate.told(effect.entry, effect.seen_ns)
+        elif effect.entry.outcome is Outcome.GOOD:
             self._driver.let_pass(effect.entry)
         else:
             self._driver.eject(effect.entry)

@@ -59,11 +59,16 @@ class Fetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="fetch"
 
 
 class Tell(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="verdict"):
-    """A verdict; `deadline_ns` is in the clock of this run of the ejector. Resent until acknowledged."""
+    """A verdict; its times are in the clock of this run of the ejector. Resent until acknowledged.
+
+    Attributes:
+        seen_ns: when the line saw the part, which says where it is on the belt; None: the line no longer knows.
+    """
 
     ejector: str
     entry: Entry
     deadline_ns: int
+    seen_ns: int | None = None
 
 
 class Heartbeat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="heartbeat"):

@@ -18,7 +18,7 @@ later one for it is answered with that entry. A GOOD that arrives after its dead
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol
@@ -54,6 +54,7 @@ RESEND_CLOSED_NS = 500 * MS  # after it, there is no hurry
 GRACE_NS = 300 * MS  # after the window: how long an acknowledgement may still come before the part counts as expired
 MAX_PENDING = 5_000  # parts without an acknowledgement; more than this and the line must stop
 DRIFT = 10_000  # two clocks drift apart by at most 1 in 10,000: quartz is ten times better
+PLACE_NS = 10 * MS  # how well the ejector's clock must be known to say where a part is: 10 mm at 1 m/s
 MAX_WINDOW_NS = 3_600_000 * MS  # a deadline further ahead than an hour is a forged or broken clock
 
 
@@ -114,6 +115,7 @@ class _Pending:
     deadline_ns: int
     blank: Entry
     entry: Entry | None = None
+    seen_ns: int | None = None
     told: bool = False
     closed: bool = False
     expired: bool = False
@@ -139,7 +141,8 @@ class LineEnd:
         self._recovered = False
         self._fetched_to = settled
         self._ejector = ""
-        self._offset_ns: int | None = None  # ejector's clock minus ours, at most
+        self._offset_ns: int | None = None  # ejector's clock minus ours, at least
+        self._doubt_ns = 0  # by how much it may be more
         self._heard_ns: int | None = None
         self._measured_ns = self._hello_ns = self._heartbeat_ns = self._fetch_ns = 0
 
@@ -148,9 +151,9 @@ class LineEnd:
         """Parts that are not settled."""
         return len(self._pending)
 
-    def open_part(self, blank: Entry, deadline_ns: int) -> list[LineEffect]:
+    def open_part(self, blank: Entry, deadline_ns: int, seen_ns: int | None = None) -> list[LineEffect]:
         """A part was numbered; its window runs. `blank`: its entry as it would stand without a judgement."""
-        self._pending[blank.sequence] = _Pending(deadline_ns, blank)
+        self._pending[blank.sequence] = _Pending(deadline_ns, blank, seen_ns=seen_ns)
         if len(self._pending) > MAX_PENDING:
             return [Fault(f"{len(self._pending)} parts without acknowledgement; restore the link to the ejector")]
         return []
@@ -235,7 +238,9 @@ class LineEnd:
             return []
         part.told = True
         part.resend_ns = now + (RESEND_CLOSED_NS if part.closed else RESEND_NS)
-        return [Send(Tell(self._ejector, part.entry, part.deadline_ns + self._offset_ns))]
+        is_placed = part.seen_ns is not None and self._doubt_ns <= PLACE_NS
+        seen_ns = (part.seen_ns or 0) + self._offset_ns if is_placed else None
+        return [Send(Tell(self._ejector, part.entry, part.deadline_ns + self._offset_ns, seen_ns))]
 
     def _acknowledged(self, entry: Entry) -> list[LineEffect]:
         part = self._pending.pop(entry.sequence, None)
@@ -315,15 +320,18 @@ class LineEnd:
     def _measure_offset(self, echo_ns: int, their_ns: int, now: int) -> None:
         """Cristian's algorithm, lower limit: the ejector read its clock at some time between `echo_ns` and `now`.
 
-        Taking `now` makes converted deadlines early by at most one trip, never late.
+        Taking `now` makes converted deadlines early by at most one trip, never late. That does for a deadline, not
+        for a place: a link that was slow when it was measured would point at another part.
         """
         if echo_ns > now:
             return
-        lower = their_ns - now
+        lower, upper = their_ns - now, their_ns - echo_ns
         if self._offset_ns is not None:
-            # The tightest limit so far still holds, less what two clocks may drift apart since.
-            lower = max(lower, self._offset_ns - (now - self._measured_ns) // DRIFT)
-        self._offset_ns, self._measured_ns = lower, now
+            # The tightest limits so far still hold, less what two clocks may drift apart since.
+            drift = (now - self._measured_ns) // DRIFT
+            lower = max(lower, self._offset_ns - drift)
+            upper = min(upper, self._offset_ns + self._doubt_ns + drift)
+        self._offset_ns, self._doubt_ns, self._measured_ns = lower, upper - lower, now
 
     def _change(self, state: LinkState, detail: str) -> StateChanged:
         self.state = state
@@ -348,6 +356,7 @@ class Actuate:
 
     entry: Entry
     deadline_ns: int
+    seen_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,10 +413,19 @@ class _Session:
 class EjectorEnd:
     """The ejector's end. Every method returns effects to be carried out in order."""
 
-    def __init__(self, ejector: str, line: str, book: Entrybook) -> None:
+    def __init__(
+        self, ejector: str, line: str, book: Entrybook, can_pass: Callable[[int | None], bool] = lambda seen_ns: True
+    ) -> None:
+        """`can_pass`: has the part that the line saw then (ejector's clock) not yet come to the gate?"""
         self._ejector, self._line, self._book = ejector, line, book
+        self._can_pass = can_pass
         self._session: _Session | None = None
         self._safe = True
+
+    @property
+    def is_serving(self) -> bool:
+        """A line is there; otherwise everything is ejected."""
+        return not self._safe
 
     def received(self, message: FromLine, now: int) -> list[EjectorEffect]:
         """A message came from a line."""
@@ -461,9 +479,10 @@ class EjectorEnd:
             return [Refused(f"verdict {entry.sequence} was settled and deleted: replayed")]
         if message.deadline_ns > now + MAX_WINDOW_NS:
             return [Refused(f"verdict {entry.sequence} has a deadline {(message.deadline_ns - now) // MS} ms ahead")]
-        if now > message.deadline_ns and entry.outcome is not Outcome.ERROR:
+        is_late = now > message.deadline_ns or (entry.outcome is Outcome.GOOD and not self._can_pass(message.seen_ns))
+        if is_late and entry.outcome is not Outcome.ERROR:
             entry = msgspec.structs.replace(entry, outcome=Outcome.ERROR, reason=Reason.LATE)
-        return [*self._alive(), Write(entry), Actuate(entry, message.deadline_ns), Reply(Ack(entry))]
+        return [*self._alive(), Write(entry), Actuate(entry, message.deadline_ns, message.seen_ns), Reply(Ack(entry))]
 
     def _alive(self) -> list[EjectorEffect]:
         if not self._safe:

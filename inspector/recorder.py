@@ -77,6 +77,20 @@ class Recorder:
         self._thread.join(timeout_s)
         return self._is_complete and not self._thread.is_alive() and self._queue.empty()
 
+    def write_waiting(self) -> None:
+        """Write what waits now, without waiting for more."""
+        while batch := self._drain():
+            self._write(batch)
+
+    def _drain(self) -> list[Record]:
+        batch: list[Record] = []
+        while len(batch) < BATCH:
+            try:
+                batch.append(self._queue.get_nowait())
+            except queue.Empty:
+                break
+        return batch
+
     def _run(self) -> None:
         while True:
             self._beat()

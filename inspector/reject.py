@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -42,6 +43,14 @@ class _Open:
 
     part: Part
     judged: _Judged | None = None
+
+
+class Socket(Protocol):
+    """What a round needs of a ZeroMQ DEALER socket."""
+
+    def recv(self, flags: int) -> bytes: ...
+
+    def send(self, data: bytes, flags: int) -> object: ...
 
 
 class RejectLink:
@@ -79,6 +88,7 @@ class RejectLink:
         self._ready = threading.Event()
         self._idle = threading.Event()
         self._stopping = threading.Event()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     @property
@@ -119,11 +129,15 @@ class RejectLink:
         return self._idle.wait(timeout_s)
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """End the thread; what is unsettled then is settled at the next start."""
+        """End the thread; nothing else may be called then. What is unsettled is settled at the next start."""
         self._stopping.set()
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+        if not self._thread.is_alive() and not self._is_closed:
+            self._is_closed = True
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     def _command(self, command: Part | _Judged) -> None:
         try:
@@ -134,6 +148,8 @@ class RejectLink:
         self._wake()
 
     def _wake(self) -> None:
+        if self._is_closed:
+            return
         try:
             os.write(self._wake_write, b"\0")
         except BlockingIOError:
@@ -156,15 +172,19 @@ class RejectLink:
                 ready = dict(poller.poll(min(POLL_MS, math.ceil((self._end.next_ns(now) - now) / 1e6))))
                 if self._wake_read in ready:
                     os.read(self._wake_read, 65536)
-                self._take_commands(socket)
-                if socket in ready:
-                    self._receive(socket)
-                tick = self._end.tick(self._clock.now_ns(), self._loop_age_ms(), self._settled())
-                self._carry_out(tick, socket)
+                self.turn(socket, socket in ready)
                 if not self._open and not self._unjudged and self._commands.empty():
                     self._idle.set()
 
-    def _take_commands(self, socket: zmq.Socket[bytes]) -> None:
+    def turn(self, socket: Socket, is_readable: bool) -> None:
+        """One round, without waiting."""
+        self._take_commands(socket)
+        if is_readable:
+            self._receive(socket)
+        tick = self._end.tick(self._clock.now_ns(), self._loop_age_ms(), self._settled())
+        self._carry_out(tick, socket)
+
+    def _take_commands(self, socket: Socket) -> None:
         while True:
             try:
                 command = self._commands.get_nowait()
@@ -172,7 +192,8 @@ class RejectLink:
                 return
             if isinstance(command, Part):
                 self._open[command.sequence] = _Open(command)
-                effects: Sequence[LineEffect] = self._end.open_part(_blank(command, self._boot), command.deadline_ns)
+                blank, seen_ns = _blank(command, self._boot), command.capture.captured_ns
+                effects: Sequence[LineEffect] = self._end.open_part(blank, command.deadline_ns, seen_ns)
             else:
                 effects = self._judged(command)
             self._carry_out(effects, socket)
@@ -187,7 +208,7 @@ class RejectLink:
         known.judged = judged
         return self._end.judged(_entry(judged, self._boot), self._clock.now_ns())
 
-    def _receive(self, socket: zmq.Socket[bytes]) -> None:
+    def _receive(self, socket: Socket) -> None:
         while True:
             try:
                 data = socket.recv(zmq.NOBLOCK)
@@ -200,7 +221,7 @@ class RejectLink:
                 continue
             self._carry_out(self._end.received(message, self._clock.now_ns()), socket)
 
-    def _carry_out(self, effects: Sequence[LineEffect], socket: zmq.Socket[bytes]) -> None:
+    def _carry_out(self, effects: Sequence[LineEffect], socket: Socket) -> None:
         for effect in effects:
             if isinstance(effect, Send):
                 self._put(socket, encode(effect.message))
@@ -219,7 +240,7 @@ class RejectLink:
         log.error("link fault", detail=fault.detail)
         self._on_fault(fault.detail)
 
-    def _put(self, socket: zmq.Socket[bytes], data: bytes) -> None:
+    def _put(self, socket: Socket, data: bytes) -> None:
         try:
             socket.send(data, zmq.NOBLOCK)
         except zmq.Again:

@@ -18,6 +18,7 @@ from inspector.cli import (
     line,
     product,
     recipe,
+    simulate,
     teach,
     what_if,
 )
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Inspect every part on a conveyor: teach with good parts, calibrate, run, look back.",
 )
-for group in (teach, evaluate, engine, build, line, box, what_if, drift):
+for group in (teach, evaluate, engine, build, line, box, what_if, drift, simulate):
     app.add_typer(group.app)
 app.add_typer(history.app, name="history")
 app.add_typer(bundle.app, name="bundle")

@@ -136,31 +136,44 @@ class HistoryWriter:
 
 def settled(connection: sa.Connection) -> int:
     """The largest sequence up to which every part has an acknowledged verdict; 0 when there is none."""
-    kept = connection.scalar(sa.select(progress.c.settled)) or 0
-    unacknowledged = connection.scalar(sa.select(sa.func.min(verdicts.c.sequence)).where(~verdicts.c.acknowledged))
+    kept = connection.scalar(_KEPT) or 0
+    unacknowledged = connection.scalar(_UNACKNOWLEDGED)
     last = _unbroken(connection, kept, unacknowledged)
     return last if unacknowledged is None else min(last, unacknowledged - 1)
 
 
 def advance(connection: sa.Connection) -> None:
     """Keep how far the parts are settled, so that nobody walks over them again."""
-    now = {"id": 1, "settled": settled(connection)}
-    statement = insert(progress).values(now)
-    connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_={"settled": now["settled"]}))
+    connection.execute(_KEEP, {"id": 1, "settled": settled(connection)})
 
 
 def _unbroken(connection: sa.Connection, start: int, before: int | None) -> int:
     """The last of the parts that follow `start` without a gap, looked for below `before`."""
-    if connection.scalar(sa.select(verdicts.c.sequence).where(verdicts.c.sequence == start + 1)) is None:
+    if connection.scalar(_NEXT, {"start": start}) is None:
         return start  # from 0: without part 1 it is a beginning with a gap, or a history that replaces one
-    follower = verdicts.alias()
-    query = sa.select(verdicts.c.sequence).where(
-        verdicts.c.sequence > start, ~sa.exists().where(follower.c.sequence == verdicts.c.sequence + 1)
-    )
     # What lies at or beyond an unacknowledged part can't be settled: without this bound every batch would walk it.
-    below = query if before is None else query.where(verdicts.c.sequence < before)
-    end = connection.scalar(below.order_by(verdicts.c.sequence).limit(1))
+    end = connection.scalar(_END, {"start": start, "before": _NO_BOUND if before is None else before})
     return int(end) if end is not None else max(start, (before or 0) - 1)
+
+
+# Built once: that takes longer than to run them.
+_NO_BOUND = 2**63 - 1
+_KEPT = sa.select(progress.c.settled)
+_UNACKNOWLEDGED = sa.select(sa.func.min(verdicts.c.sequence)).where(~verdicts.c.acknowledged)
+_NEXT = sa.select(verdicts.c.sequence).where(verdicts.c.sequence == sa.bindparam("start") + 1)
+_follower = verdicts.alias()
+_END = (
+    sa.select(verdicts.c.sequence)
+    .where(
+        verdicts.c.sequence > sa.bindparam("start"),
+        verdicts.c.sequence < sa.bindparam("before"),
+        ~sa.exists().where(_follower.c.sequence == verdicts.c.sequence + 1),
+    )
+    .order_by(verdicts.c.sequence)
+    .limit(1)
+)
+_KEEP = insert(progress)
+_KEEP = _KEEP.on_conflict_do_update(index_elements=["id"], set_={"settled": _KEEP.excluded.settled})
 
 
 def _upsert(table: sa.Table, overwritten: frozenset[str]) -> sa.Insert:

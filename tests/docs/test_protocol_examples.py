@@ -68,7 +68,7 @@ def test_every_reason_is_explained_with_its_outcome() -> None:
 
 def test_the_numbers_are_those_of_the_program() -> None:
     rows = table(section("Numbers"), "constant")
-    assert len(rows) == 12
+    assert len(rows) == 13
     for name, value, _ in rows:
         number, _, unit = value.partition(" ")
         expected = int(number) * (protocol.MS if unit == "ms" else 1)

@@ -170,3 +170,14 @@ def test_a_challenge_is_due_at_a_moment_that_there_is(tmp_path: Path, moment: st
     assert load_config(good).line.challenge == ("start", "changeover", "06:00")
     text = f'[line]\nproduct = "ring"\nchallenge = ["{moment}"]\n{camera}'
     assert f"{moment!r} is no moment" in complaint(tmp_path, text)
+
+
+def test_a_gate_that_opens_before_the_window_ends_is_refused(tmp_path: Path) -> None:
+    gate = "[ejector]\nwindow_ms = 150\ngate_ms = {}\n"
+    assert load_config(write(tmp_path, LEAST + gate.format(158))).ejector.gate_ms == 158
+    assert "opens 149 ms after the picture" in complaint(tmp_path, LEAST + gate.format(157))
+
+
+def test_a_gate_that_counts_from_several_cameras_is_refused(tmp_path: Path) -> None:
+    cameras = '[[cameras]]\nkind = "synthetic"\nname = "left"\n[ejector]\ngate_ms = 200\n'
+    assert "ejector.gate_ms" in complaint(tmp_path, LEAST + cameras)

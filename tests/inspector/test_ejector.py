@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import zmq
 
+from inspector.assembly import run_ejector
 from inspector.clock import SystemClock
+from inspector.config import parse_config
 from inspector.drivers import SimulatedDriver
 from inspector.ejector import Ejector
 from inspector.errors import JournalError, LinkError
-from inspector.inspection import Outcome
+from inspector.inspection import Outcome, Reason
 from inspector.journal import Journal
-from inspector.messages import Entry, Heartbeat, Hello, Tell, encode
+from inspector.messages import Ack, Entry, Heartbeat, Hello, Tell, Welcome, decode_from_ejector, encode
+from inspector.watchdog import Notifier
 
 if TYPE_CHECKING:
-    from tests.inspector.conftest import Plant
+    from tests.inspector.conftest import Make, Plant, Until
 
 LONG_MS, SHORT_MS = 60_000.0, 30.0  # a window that a busy machine keeps, and one that is to close
 
@@ -106,3 +110,35 @@ def test_what_the_journal_refuses_is_neither_acknowledged_nor_let_pass(
     assert (record.outcome, record.acknowledged) == (Outcome.ERROR, False)
     assert running.driver.counts == {}
     assert running.driver.is_safe
+
+
+def test_an_ejector_that_tracks_by_time_lets_a_part_pass_when_it_is_at_the_gate(
+    tmp_path: Path, endpoint: str, make: Make, until: Until
+) -> None:
+    section = {"endpoint": endpoint, "data_dir": tmp_path, "window_ms": 150, "gate_ms": 300, "gate_reach_ms": 100}
+    camera = {"kind": "synthetic"}
+    config = parse_config({"line": {"product": "ring"}, "camera": camera, "ejector": section}, "test")
+    stopping, fates = threading.Event(), tmp_path / "fates.jsonl"
+    thread = threading.Thread(target=run_ejector, args=(config, stopping, Notifier()))
+    thread.start()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.connect(endpoint)
+        dealer.send(encode(Hello(1, "line1", "boot1", 1)))
+        welcome = decode_from_ejector(dealer.recv())
+        assert isinstance(welcome, Welcome)
+        now = SystemClock().now_ns()  # the same machine's
+        dealer.send(encode(Tell(welcome.ejector, make.entry(1), now + 10**10, now)))
+        dealer.send(encode(Tell(welcome.ejector, make.entry(2), now + 10**10, now - 10**10)))  # long through
+        assert isinstance(first := decode_from_ejector(dealer.recv()), Ack)
+        assert isinstance(second := decode_from_ejector(dealer.recv()), Ack)
+        assert [first.entry.outcome, second.entry.reason] == [Outcome.GOOD, Reason.LATE]
+
+        def is_through() -> bool:
+            dealer.send(encode(Heartbeat("boot1", 1, 0.0, 0)))
+            return b'"sequence":1,"passed":true' in fates.read_bytes()
+
+        until(is_through, "the part is let through")
+        assert SystemClock().now_ns() - now >= 200_000_000
+    stopping.set()
+    thread.join(10)

@@ -36,6 +36,7 @@ from inspector.protocol import (
     MAX_PENDING,
     MAX_WINDOW_NS,
     MS,
+    PLACE_NS,
     RESEND_CLOSED_NS,
     RESEND_NS,
     SILENCE_NS,
@@ -489,6 +490,38 @@ def test_an_answer_to_a_question_from_the_future_does_not_set_the_clock(ready: L
     ready.hear(Pulse("ejector1", ready.now + 1, ready.now + 100 * OFFSET))
     after = told(ready.judged(open_part(ready, 2)))[0].deadline_ns
     assert after == before
+
+
+def placed(line: Line, sequence: int) -> int | None:
+    """Where in the ejector's time it is told that the line saw the part: now."""
+    good = Entry(sequence=sequence, boot="boot1", outcome=Outcome.GOOD, reason=None)
+    line.end.open_part(good, line.now + 100 * MS, line.now)
+    return told(line.judged(good))[0].seen_ns
+
+
+def test_a_part_is_placed_by_the_ejectors_clock_only_while_that_is_known_well() -> None:
+    line = new_line()
+    asked = only(Hello, sent(line.tick(HELLO_NS / MS)))[0].sent_ns
+    line.now += PLACE_NS + MS  # a slow link: a deadline that is early does no harm, a place that is wrong does
+    line.hear(Welcome("ejector1", asked, asked + OFFSET, 0, 0))
+    line.hear(Entries(0, [], False))
+    assert placed(line, 1) is None
+    line.pulse(delay_ms=4)
+    assert placed(line, 2) == line.now + OFFSET - 4 * MS
+    line.pulse(delay_ms=300)  # one slow answer later the better one still holds
+    assert placed(line, 3) is not None
+
+
+def test_a_good_for_a_part_that_is_through_already_is_written_as_late(make: Make) -> None:
+    book = Book()
+    ejector = Ejector(book, EjectorEnd("ejector1", "line1", book, lambda seen_ns: seen_ns == 5))
+    ejector.hear(Hello(VERSION, "line1", "boot1", START))
+    ejector.hear(Tell("ejector1", make.entry(1), ejector.now + MS, 5))
+    ejector.hear(Tell("ejector1", make.entry(2), ejector.now + MS, None))
+    assert [(book.entries[number].outcome, book.entries[number].reason) for number in (1, 2)] == [
+        (Outcome.GOOD, None),
+        (Outcome.ERROR, Reason.LATE),
+    ]
 
 
 # -- the ejector's end ---------------------------------------------------------------------------------------------
