@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -24,7 +25,6 @@ LONGEST = 256  # hashing more is work for an attacker to give away
 
 _hasher = PasswordHasher()
 _at_work = threading.Lock()  # a hash takes 64 MiB: one at a time, however many people log in
-_NOBODY = _hasher.hash("a password that nobody has")  # as long to verify as a real one
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,9 @@ def check(connection: sa.Connection | None, name: str, password: str) -> User | 
     query = sa.select(users.c.role, users.c.password).where(users.c.name == name)
     row = connection.execute(query).first() if connection else None
     try:
+        kept = row.password if row else _of_nobody()
         with _at_work:
-            _hasher.verify(row.password if row else _NOBODY, password[:LONGEST])
+            _hasher.verify(kept, password[:LONGEST])
     except (VerificationError, InvalidHashError):
         return None
     return User(name, row.role) if row else None
@@ -112,6 +113,11 @@ def check(connection: sa.Connection | None, name: str, password: str) -> User | 
 def end_logins(connection: sa.Connection, name: str) -> None:
     """Log a user out everywhere."""
     connection.execute(sa.delete(logins).where(logins.c.name == name))
+
+
+@functools.cache
+def _of_nobody() -> str:
+    return _hash("a password that nobody has")
 
 
 def _must_be(connection: sa.Connection, name: str) -> None:
