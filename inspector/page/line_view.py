@@ -49,14 +49,13 @@ class LineView:
         part, age = sight.part, sight.age_s
         shown = self._visit.text("part", number=part["sequence"], age=f"{age:.0f}") if part and age is not None else ""
         self._part.set_text(shown if outcome else f"{shown} {part['outcome'] or ''}".strip() if part else "")
-        counts = {"parts": sight.counts.get("triggers", 0), **{name: sight.counts.get(name, 0) for name in OUTCOMES}}
-        for name, number in counts.items():
-            self._counts[name].set_text(f"{number:,}")
-        is_balanced = sight.counts.get("balanced", True)
-        self._books.set_text(
-            f"{self._visit.text('today')}: {self._visit.text('balanced' if is_balanced else 'not balanced')}"
-        )
-        self._books.classes(remove="text-negative text-h5", add="" if is_balanced else "text-negative text-h5")
+        for name, label in self._counts.items():
+            number = sight.counts.get("triggers" if name == "parts" else name)
+            label.set_text("-" if number is None else f"{number:,}")
+        is_wrong = sight.counts.get("balanced") is False
+        said = "not balanced" if is_wrong else "balanced" if sight.counts else "not known"
+        self._books.set_text(f"{self._visit.text('today')}: {self._visit.text(said)}")
+        self._books.classes(remove="text-negative text-h5", add="text-negative text-h5" if is_wrong else "")
         for name, value in facts(sight).items():
             self._facts[name].set_text(value)
 
@@ -79,7 +78,7 @@ def facts(sight: Sight) -> dict[str, str]:
     return {
         "product": product or "-",
         "recipe": recipe[:12] if recipe else "-",
-        "engine": part.get("engine") or "-",
+        "engine": (listed.engine if listed else part.get("engine")) or "-",
         "rate": "-" if sight.per_minute is None else f"{sight.per_minute:.0f}",
         "margin": "-" if sight.margin_ms is None else f"{sight.margin_ms:.0f} ms",
     }

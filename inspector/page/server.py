@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 import uvicorn
-
-from inspector.config import Config
-from inspector.page.desk import Desk
-from inspector.page.guard import LOGIN, Guard, address
-from inspector.page.watch import Watch
-from inspector.watchdog import Notifier, watchdog_period_s
-
-# The framework would keep its users' settings below the working folder; this page keeps none there.
-os.environ.setdefault("NICEGUI_STORAGE_PATH", os.path.join(tempfile.gettempdir(), "inspector-page"))
-
 from fastapi import FastAPI
 from nicegui import core, ui
 from nicegui.client import Client
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from inspector.config import Config
+from inspector.page.desk import Desk
+from inspector.page.guard import LOGIN, Guard, address
 from inspector.page.history_view import HistoryView
 from inspector.page.line_view import LineView
 from inspector.page.login import Login
 from inspector.page.trends_view import TrendsView
 from inspector.page.visit import enter
+from inspector.page.watch import Watch
 from inspector.page.what_if_view import WhatIfView
+from inspector.watchdog import Notifier, watchdog_period_s
 
 MOST_BYTES = 64 * 1024  # of a websocket message; people type, they upload nothing
 STOP_S = 3
@@ -67,7 +60,10 @@ def build(config: Config, notifier: Notifier) -> Guard:
     ui.page("/history")(lambda: _none(HistoryView(enter(desk, "history"), data_dir)))
     ui.page("/what-if")(lambda: _none(WhatIfView(enter(desk, "what-if"), data_dir)))
     ui.page("/trends")(lambda: _none(TrendsView(enter(desk, "trends"), data_dir)))
-    ui.run_with(app, title="Line Inspector", dark=None, tailwind=False, show_welcome_message=False)
+    # Not compressed: the network is near, and the processor belongs to the line.
+    ui.run_with(
+        app, title="Line Inspector", dark=None, tailwind=False, show_welcome_message=False, gzip_middleware_factory=None
+    )
     core.app.config.socket_io_js_transports = ["websocket"]  # the guard refuses the other one
     _check_events(desk)
     return Guard(app, desk)

@@ -25,6 +25,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "parts": ("parts", "Teile"),
     "balanced": ("the books balance", "die Bücher gehen auf"),
     "not balanced": ("THE BOOKS DON'T BALANCE", "DIE BÜCHER GEHEN NICHT AUF"),
+    "not known": ("not known", "nicht bekannt"),
     "rate": ("parts per minute", "Teile pro Minute"),
     "margin": (
         "smallest margin before the deadline, last 100 parts",

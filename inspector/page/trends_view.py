@@ -69,14 +69,14 @@ def options(points: list[Row], visit: Visit) -> dict[str, Any]:
     series = [
         {"name": visit.text(name), "type": "line", "data": [round(point[field], 3) for point in points],
          "step": "middle" if name in DASHED else False, "lineStyle": {"type": "dashed" if name in DASHED else "solid"},
-         "symbol": "circle" if name == "rejects" else "none"}
+         "symbol": "circle" if name == "rejects" or len(points) == 1 else "none"}
         for name, field in LINES.items()
     ]  # fmt: skip
     return {
         "animation": False,
         "tooltip": {"trigger": "axis"},
-        "legend": {"textStyle": {"color": "#888"}},
-        "grid": {"left": 50, "right": 16, "bottom": 40},
+        "legend": {"top": 0, "textStyle": {"color": "#888"}},
+        "grid": {"left": 50, "top": 64, "right": 16, "bottom": 40},
         "xAxis": {"type": "category", "data": [utc_text(point["start_us"])[:16] for point in points]},
         "yAxis": {"type": "value"},
         "series": series,

@@ -69,7 +69,7 @@ def enter(desk: Desk, view: str) -> Visit:
     ui.colors(primary="#1f5f99")
     with (
         ui.header().classes("items-center q-py-xs q-px-sm"),
-        ui.row().classes("full-width items-center").style("gap: 4px"),
+        ui.row().classes("full-width items-center").style("gap: 4px; align-items: center"),
     ):
         for name, path in VIEWS.items():
             if visit.user.may(NEEDS.get(path, "operator")):

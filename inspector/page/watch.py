@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from inspector.control import Ask, Listed, ask
 from inspector.errors import ControlError, HistoryError
@@ -28,7 +31,7 @@ class Sight:
     Attributes:
         part: the newest of the history; None: there is none.
         age_s: since the newest part was seen; None: not known.
-        counts: of today in the box's own time zone, as `summarise` gives them.
+        counts: of today in the box's own time zone, as `summarise` gives them; empty: not known.
         per_minute: over the newest parts; None: too few.
         margin_ms: the smallest of the newest parts; None: none was acknowledged.
         listed: what the line says of itself; None: it doesn't answer.
@@ -74,12 +77,13 @@ class Watch:
         self._asked_at = time.monotonic()
 
     def _read_history(self) -> Sight:
+        now_us = time.time_ns() // 1000
         try:
             engine = open_for_reading(data_file(self._data_dir))
-        except HistoryError as error:
+            rows = list_parts(engine, Filter(), RECENT)
+            counts = summarise(engine, Filter(since_us=midnight_us(now_us)))
+        except (HistoryError, sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             return Sight(listed=self._listed, trouble=self._silence or str(error))
-        rows, now_us = list_parts(engine, Filter(), RECENT), time.time_ns() // 1000
-        counts = summarise(engine, Filter(since_us=midnight_us(now_us)))
         newest = rows[0]["captured_us"] if rows else None
         return Sight(
             part=rows[0] if rows else None,

@@ -170,3 +170,20 @@ def test_a_challenge_is_due_at_a_moment_that_there_is(tmp_path: Path, moment: st
     assert load_config(good).line.challenge == ("start", "changeover", "06:00")
     text = f'[line]\nproduct = "ring"\nchallenge = ["{moment}"]\n{camera}'
     assert f"{moment!r} is no moment" in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ('address = "0.0.0.0"', "passwords don't go over a network in the clear"),
+        ('certificate = "page.pem"', "page.certificate and page.key belong together"),
+        ("port = 0", "page.port"),
+    ],
+)
+def test_a_page_that_would_give_passwords_away_is_refused(tmp_path: Path, page: str, why: str) -> None:
+    assert why in complaint(tmp_path, f"{LEAST}[page]\n{page}\n")
+
+
+def test_a_page_for_a_network_has_its_certificate(tmp_path: Path) -> None:
+    page = '[page]\naddress = "0.0.0.0"\ncertificate = "page.pem"\nkey = "page.key"\n'
+    assert load_config(write(tmp_path, LEAST + page)).page.certificate == Path("page.pem")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PASSWORD = "correct horse"
 PEOPLE: dict[str, users.Role] = {"Otto": "operator", "Berta": "engineer"}
 OUTCOMES = [Outcome.GOOD] * 6 + [Outcome.REJECT, Outcome.ERROR, Outcome.REJECT]
-WAIT_S = 30.0
+WAIT_S = 60.0  # before a test gives up; an idle box starts the page in three seconds
 
 
 @dataclass
@@ -109,7 +109,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Recipe, make: 
     with writing(folder) as site:
         for name, role in PEOPLE.items():
             users.add(site, name, role, PASSWORD, "root")
-    control = Control(folder, lambda request: Listed("ring", recipe.checksum, "", "", {}))
+    control = Control(folder, lambda request: Listed("ring", recipe.checksum, recipe.engine, "", "", {}))
     control.start()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

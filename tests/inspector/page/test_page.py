@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHROMIUM = "/usr/bin/chromium"  # Debian's; playwright's own would be fetched from the network
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+WAIT_MS = 30_000  # before a test gives up; on an idle box a view is there within a second
 PASSWORD = "correct horse"
 VIEWS = ("/", "/history", "/trends", "/what-if")
 NETWORK_WORD = "Failed to load resource"  # Chromium's of any answer above 399, a refused login too
@@ -63,9 +64,10 @@ class Visitor:
 @pytest.fixture(scope="module")
 def contexts(browser: Browser) -> dict[str, BrowserContext]:
     """One per language: files of the framework are fetched once."""
+    expect.set_options(timeout=WAIT_MS)
     made = {name: browser.new_context(viewport=DESKTOP, locale=name) for name in ("en-GB", "de-DE")}  # type: ignore[arg-type]
     for context in made.values():
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(WAIT_MS)
     return made
 
 

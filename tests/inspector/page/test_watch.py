@@ -21,7 +21,7 @@ from inspector.page.watch import Sight, Watch, per_minute
 if TYPE_CHECKING:
     from tests.inspector.conftest import Make
 
-LISTED = Listed("ring", "0123456789abcdef", "", "", {})
+LISTED = Listed("ring", "0123456789abcdef", "onnxruntime", "", "", {})
 GOOD: dict[str, Any] = {"sequence": 7, "outcome": "GOOD", "reason": None, "engine": "onnxruntime"}
 
 
@@ -83,3 +83,13 @@ def test_a_look_sees_the_newest_part_and_serves_whoever_looks_at_once(
     assert head(second) == ("REJECT", "above_limit")
     assert (second.counts["triggers"], second.counts["good"], second.counts["reject"]) == (2, 1, 1)
     control.close()
+
+
+def test_a_history_that_cannot_be_read_is_told_and_nothing_is_counted(tmp_path: Path) -> None:
+    data_file(tmp_path).write_bytes(b"no database at all" * 1000)
+    control = Control(tmp_path, lambda request: LISTED)
+    control.start()
+    sight = Watch(tmp_path).look()
+    control.close()
+    assert (sight.part, sight.counts) == (None, {})
+    assert "not a database" in head(sight)[1]
