@@ -8,8 +8,8 @@ usage() {
 usage: sudo deploy/install.sh [options]
   --prefix DIR             where the program goes (default /opt/line-inspector)
   --python COMMAND         Python 3.10 to 3.13 (default python3)
-  --extras LIST            extras of the package, comma-separated, "" for none (default openvino);
-                           "openvino,train" to teach on this box too
+  --extras LIST            extras of the package, comma-separated, "" for none (default openvino,page);
+                           "openvino,page,train" to teach on this box too
   --system-site-packages   let the program see the box's own packages (Jetson: TensorRT, torch)
   --pip-args ARGS          more arguments for pip install, split at spaces
   --root DIR               to try it: place everything below DIR, without user, owners and systemctl
@@ -21,7 +21,7 @@ fail() {
     exit "${2:-1}"
 }
 
-prefix=/opt/line-inspector python=python3 extras=openvino root='' pip_args='' site_packages=no
+prefix=/opt/line-inspector python=python3 extras=openvino,page root='' pip_args='' site_packages=no
 while [ $# -gt 0 ]; do
     case "$1" in
         --prefix | --python | --extras | --pip-args | --root)
@@ -76,9 +76,9 @@ echo "settings: $etc/inspector/line.toml"
 install -d -m 0755 "$etc/inspector"
 [ -e "$etc/inspector/line.toml" ] || install -m 0644 "$source_dir/deploy/line.example.toml" "$etc/inspector/line.toml"
 
-echo "units: $etc/systemd/system/inspector.service, inspector-ejector.service"
+echo "units: $etc/systemd/system/inspector.service, inspector-ejector.service, inspector-page.service"
 install -d -m 0755 "$etc/systemd/system" "$etc/udev/rules.d"
-for unit in inspector.service inspector-ejector.service; do
+for unit in inspector.service inspector-ejector.service inspector-page.service; do
     sed "s#/opt/line-inspector/#$prefix/#" "$source_dir/systemd/$unit" >"$stage/$unit"
     install -m 0644 "$stage/$unit" "$etc/systemd/system/$unit"
 done
@@ -109,12 +109,14 @@ fi
 cat <<NEXT
 Installed. Next:
   1. Set product and camera:    editor /etc/inspector/line.toml
-  2. Teach and calibrate it, as the program's own user. Teaching needs --extras openvino,train here; or do both on another
+  2. Teach and calibrate it, as the program's own user. Teaching needs --extras openvino,page,train here; or do both on another
      box and copy products/ from its data directory to /var/lib/inspector (owner inspector).
        sudo -u inspector $prefix/bin/inspector train PRODUCT --good DIR
        sudo -u inspector $prefix/bin/inspector calibrate PRODUCT --good DIR
   3. Start the ejector:         systemctl enable --now inspector-ejector
   4. See that all is well:      sudo -u inspector $prefix/bin/inspector doctor --config /etc/inspector/line.toml
   5. Start the line:            systemctl enable --now inspector
-After an update, when the belt stands: systemctl restart inspector-ejector inspector
+  6. The operator's page:       sudo -u inspector $prefix/bin/inspector user add NAME --role admin
+                                systemctl enable --now inspector-page
+After an update, when the belt stands: systemctl restart inspector-ejector inspector inspector-page
 NEXT

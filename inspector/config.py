@@ -139,6 +139,23 @@ class EjectorSection(Section):
         return self
 
 
+class PageSection(Section):
+    """The operator's page."""
+
+    address: str = "127.0.0.1"
+    port: int = Field(8080, ge=1, le=65535)
+    certificate: Path | None = None  # PEM, with its chain
+    key: Path | None = None  # PEM
+
+    @pydantic.model_validator(mode="after")
+    def _is_encrypted(self) -> PageSection:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("page.certificate and page.key belong together; give both or none")
+        if self.certificate is None and self.address not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("passwords don't go over a network in the clear; give page.certificate and page.key")
+        return self
+
+
 class Config(Section):
     """line.toml."""
 
@@ -146,6 +163,7 @@ class Config(Section):
     camera: CameraConfig
     cameras: tuple[CameraConfig, ...] = ()  # more of them; all share product, engine and ejector
     ejector: EjectorSection = Field(default_factory=lambda: EjectorSection.model_validate({}))
+    page: PageSection = Field(default_factory=lambda: PageSection.model_validate({}))
 
     @property
     def every_camera(self) -> tuple[CameraConfig, ...]:
@@ -215,7 +233,7 @@ def _complaint(error: dict[str, Any]) -> str:
 
 def _known_keys() -> list[str]:
     sections: tuple[type[Section], ...] = (
-        Config, LineSection, EjectorSection, BaslerCameraConfig, OpenCvCameraConfig, ReplayCameraConfig,
+        Config, LineSection, EjectorSection, PageSection, BaslerCameraConfig, OpenCvCameraConfig, ReplayCameraConfig,
         SyntheticCameraConfig,
     )  # fmt: skip
     return sorted({key for section in sections for key in section.model_fields})

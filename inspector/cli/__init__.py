@@ -20,6 +20,7 @@ from inspector.cli import (
     recipe,
     simulate,
     teach,
+    user,
     what_if,
 )
 from inspector.cli.common import ERRORS, fail
@@ -39,6 +40,7 @@ app.add_typer(recipe.app, name="recipe")
 app.add_typer(feedback.app, name="feedback")
 app.add_typer(challenge.app, name="challenge")
 app.add_typer(audit.app, name="audit")
+app.add_typer(user.app, name="user")
 
 
 def main() -> None:

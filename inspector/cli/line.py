@@ -1,4 +1,4 @@
-"""Commands that systemd starts, and the demonstration of both: run, ejector, demo."""
+"""Commands that systemd starts, and the demonstration of both: run, ejector, page, demo."""
 
 from __future__ import annotations
 
@@ -62,6 +62,19 @@ def ejector(config: ConfigFile) -> None:
 
     set_up_log()
     run_ejector(load_config(config), _stop_on_signal(), Notifier())
+
+
+@app.command(epilog="Example: inspector page --config /etc/inspector/line.toml")
+def page(config: ConfigFile) -> None:
+    """Serve the operator's page, beside the line and without it (docs/PAGE.md)."""
+    from inspector.watchdog import Notifier
+
+    set_up_log()
+    try:
+        from inspector.page.server import run_page
+    except ModuleNotFoundError as error:
+        fail(f"the page needs {error.name}, which is not installed; pip install 'line-inspector[page]'")
+    run_page(load_config(config), Notifier())
 
 
 def _stop_on_signal() -> threading.Event:

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from inspector.errors import SiteError
 from inspector.site.tables import audit
 
-Role = Literal["operator", "engineer"]
+Role = Literal["operator", "engineer", "admin", "nobody"]  # nobody: who is not logged in
 GENESIS = "0" * 64  # what the first entry is chained to
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from inspector.errors import SiteError
+from inspector.errors import HistoryError, SiteError
 from inspector.history import database as history
 
 NAME = "site.sqlite"
@@ -48,14 +48,14 @@ def reading(data_dir: Path) -> Iterator[sa.Connection | None]:
     """A connection that can't change anything; None: nobody has decided anything yet.
 
     Raises:
-        HistoryError: the schema is not this program's.
+        HistoryError: the schema is not this program's, and can't be made so.
         SiteError: it can't be read.
     """
     path = site_file(data_dir)
     if not path.is_file():
         yield None
         return
-    engine = history.open_for_reading(path, MIGRATIONS)
+    engine = _reader(path)
     try:
         with engine.connect() as connection:
             yield connection
@@ -63,3 +63,13 @@ def reading(data_dir: Path) -> Iterator[sa.Connection | None]:
         raise SiteError(f"cannot read {path}: {history.reason(error)}; restore it from a backup") from error
     finally:
         engine.dispose()
+
+
+def _reader(path: Path) -> sa.Engine:
+    try:
+        return history.open_for_reading(path, MIGRATIONS)
+    except HistoryError:
+        # Written by the program before an update. Nobody owns this file as the line owns its history, and a line that
+        # waits for a challenge must not be held until somebody happens to write.
+        history.open_for_writing(path, MIGRATIONS).dispose()
+        return history.open_for_reading(path, MIGRATIONS)

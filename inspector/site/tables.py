@@ -4,8 +4,10 @@
     feedback    what operators said about parts, and what engineers made of it
     challenge_sets  which challenge parts a product has
     challenges  every challenge of a line: open, passed or failed
+    users       who may use the page
+    logins      who is logged in at the page, and until when
 
-Times are microseconds since 1970, UTC. `who` is a name that was typed, not yet an identity.
+Times are microseconds since 1970, UTC. `who` is a user of the page, or a name that was typed at the command line.
 """
 
 from __future__ import annotations
@@ -73,4 +75,23 @@ challenges = Table(
     Column("finished_us", BigInteger),
     Column("findings", JSON),  # one per challenge part: what was expected, what came, which part of the history
     Index("challenges_by_line", "line", "id"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(16), nullable=False),  # operator, engineer, admin
+    Column("password", String(255), nullable=False),  # argon2id, with its parameters and salt
+    Column("since_us", BigInteger, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("token", String(64), primary_key=True),  # sha256 of what the browser has: a copy of the file opens nothing
+    Column("name", String(64), ForeignKey("users.name", ondelete="CASCADE"), nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("until_us", BigInteger, nullable=False),
+    Index("logins_by_name", "name"),
 )

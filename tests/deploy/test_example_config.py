@@ -10,11 +10,21 @@ from typing import get_args
 import pytest
 from pydantic.fields import FieldInfo
 
-from inspector.config import CameraConfig, CameraSection, Config, EjectorSection, LineSection, Section, load_config
+from inspector.config import (
+    CameraConfig,
+    CameraSection,
+    Config,
+    EjectorSection,
+    LineSection,
+    PageSection,
+    Section,
+    load_config,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "line.example.toml"
 CAMERAS: tuple[type[CameraSection], ...] = get_args(get_args(CameraConfig)[0])
 KINDS = [get_args(camera.model_fields["kind"].annotation)[0] for camera in CAMERAS]
+NAMES: dict[type[Section], str] = {LineSection: "line", EjectorSection: "ejector", PageSection: "page"}
 TABLE = re.compile(r"^#?\[(\w+)\]$")
 KEY = re.compile(r"^#? ?([a-z_]+) = (.+)$")
 
@@ -40,10 +50,8 @@ def tables() -> list[tuple[str, dict[str, tuple[list[str], str]]]]:
 
 def table_of(section: type[Section]) -> dict[str, tuple[list[str], str]]:
     """The table that explains a section."""
-    if section in (LineSection, EjectorSection):
-        return next(
-            keys for name, keys in tables() if (name == "line") == (section is LineSection) and name != "camera"
-        )
+    if section in NAMES:
+        return next(keys for name, keys in tables() if name == NAMES[section])
     kind = json.dumps(KINDS[CAMERAS.index(section)])  # type: ignore[arg-type]
     return next(keys for name, keys in tables() if name == "camera" and keys["kind"][1] == kind)
 
@@ -60,7 +68,7 @@ def expected_words(field: FieldInfo) -> str:
 
 KEYS = [
     (section, key)
-    for section in (LineSection, EjectorSection, *CAMERAS)
+    for section in (*NAMES, *CAMERAS)
     for key in section.model_fields
     # What every kind has is explained once, with the active one.
     if section not in CAMERAS[1:] or key not in (*CameraSection.model_fields, "kind")
@@ -89,8 +97,8 @@ def test_a_key_is_explained_with_its_default(section: type[Section], key: str) -
 
 
 def test_no_key_is_explained_that_the_program_does_not_know() -> None:
-    known = {(section, key) for section in (LineSection, EjectorSection, *CAMERAS) for key in section.model_fields}
-    shown = {(section, key) for section in (LineSection, EjectorSection, *CAMERAS) for key in table_of(section)}
+    known = {(section, key) for section in (*NAMES, *CAMERAS) for key in section.model_fields}
+    shown = {(section, key) for section in (*NAMES, *CAMERAS) for key in table_of(section)}
     assert shown <= known
 
 
@@ -107,7 +115,7 @@ def test_each_kind_of_camera_loads_when_its_table_takes_the_place_of_the_active_
 
 def test_values_that_are_not_required_are_the_defaults() -> None:
     config = load_config(EXAMPLE)
-    for section in (config.line, config.camera, config.ejector):
+    for section in (config.line, config.camera, config.ejector, config.page):
         for key, field in type(section).model_fields.items():
             if not field.is_required():
                 assert getattr(section, key) == field.default, key

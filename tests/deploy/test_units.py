@@ -50,8 +50,8 @@ def words_about(verified: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in (verified.stdout + verified.stderr).splitlines() if "inspector" in line]
 
 
-def test_there_are_the_two_units() -> None:
-    assert [unit.name for unit in UNITS] == ["inspector-ejector.service", "inspector.service"]
+def test_there_are_the_three_units() -> None:
+    assert [unit.name for unit in UNITS] == ["inspector-ejector.service", "inspector-page.service", "inspector.service"]
 
 
 @needs_systemd
@@ -121,6 +121,14 @@ def test_the_lines_times_leave_room_for_what_the_program_does() -> None:
     assert int(keys["TimeoutStartSec"][0]) > START_S
     settling_s = DRAIN_S + LIMIT_S["inference"] + LIMIT_S["recorder"]
     assert int(keys["TimeoutStopSec"][0]) > settling_s, "parts in hand would be killed with the line"
+
+
+def test_the_page_comes_after_everything_that_judges() -> None:
+    line, page = (read(ROOT / "systemd" / name) for name in ("inspector.service", "inspector-page.service"))
+    for key in ("Nice", "OOMScoreAdjust"):
+        assert int(page[key][0]) > 0 > int(line[key][0])
+    assert page["MemoryMax"]
+    assert page["IPAddressDeny"] == ["any"]
 
 
 def test_cameras_reach_the_line() -> None:

@@ -181,3 +181,20 @@ def test_a_gate_that_opens_before_the_window_ends_is_refused(tmp_path: Path) -> 
 def test_a_gate_that_counts_from_several_cameras_is_refused(tmp_path: Path) -> None:
     cameras = '[[cameras]]\nkind = "synthetic"\nname = "left"\n[ejector]\ngate_ms = 200\n'
     assert "ejector.gate_ms" in complaint(tmp_path, LEAST + cameras)
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ('address = "0.0.0.0"', "passwords don't go over a network in the clear"),
+        ('certificate = "page.pem"', "page.certificate and page.key belong together"),
+        ("port = 0", "page.port"),
+    ],
+)
+def test_a_page_that_would_give_passwords_away_is_refused(tmp_path: Path, page: str, why: str) -> None:
+    assert why in complaint(tmp_path, f"{LEAST}[page]\n{page}\n")
+
+
+def test_a_page_for_a_network_has_its_certificate(tmp_path: Path) -> None:
+    page = '[page]\naddress = "0.0.0.0"\ncertificate = "page.pem"\nkey = "page.key"\n'
+    assert load_config(write(tmp_path, LEAST + page)).page.certificate == Path("page.pem")
