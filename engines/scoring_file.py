@@ -64,11 +64,13 @@ def arrays_scoring(arrays: Arrays) -> Scoring:
         raise EngineError(f"scoring has statistics {statistics!r} over {len(scoring.means)} levels; calibrate again")
     if not all(np.isfinite(std).all() and (std > 0).all() for std in scoring.stds):
         raise EngineError("scoring has a deviation that is not above zero; calibrate the product again")
-    if scoring.weights and not (
-        len(scoring.weights) == len(scoring.means) and all(0 < w < np.inf for w in scoring.weights)
-    ):
+    if scoring.weights and not _are_weights(scoring.weights, len(scoring.means)):
         raise EngineError(f"scoring has weights {scoring.weights} for {len(scoring.means)} levels; calibrate again")
     return scoring
+
+
+def _are_weights(weights: tuple[float, ...], levels: int) -> bool:
+    return len(weights) == levels and all(0 <= weight < np.inf for weight in weights) and any(weights)
 
 
 def _layout(array: NDArray[np.generic]) -> Layout:
