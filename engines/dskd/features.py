@@ -84,7 +84,7 @@ def learn_gaussian(gaussian: Gaussian, features: TeacherFeatures) -> None:
     for start in range(0, len(index), CHUNK):
         seen = gaussian.gather(features.at(index[start : start + CHUNK])).double()
         sums, products = sums + seen.sum(1), products + seen.transpose(1, 2) @ seen
-    gaussian.learn(sums / len(index), products / len(index), len(index))
+    gaussian.learn(sums / len(index), products / len(index))
 
 
 def raw_features(network: Dskd, pictures: Pictures) -> Levels:

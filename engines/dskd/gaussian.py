@@ -1,8 +1,7 @@
 """Gaussian by position: how far features lie from those that good parts show at the same place.
 
 One multivariate Gaussian per position over some of the teacher's channels, as PaDiM has it (Defard et al., arXiv
-2011.08785), on the grid of the coarsest level and with each covariance pulled toward that of all positions, so that 40
-good parts are enough. The students ask whether a position can be foretold from what they learnt; this asks whether it
+2011.08785), on the grid of the coarsest level. The students ask whether a position can be foretold from what they learnt; this asks whether it
 was ever so here. It says nothing of parts that lie in any orientation: `select` parts decide whether it counts.
 """
 
@@ -16,8 +15,7 @@ from torch.nn import functional
 from engines.dskd.students import Levels
 
 CHANNELS = 100  # of those there are, by a fixed lot, as many as PaDiM takes of ResNet18's
-PRIOR_PARTS = 30.0  # how many parts the covariance of all positions counts for at each of them
-NOISE = 0.01  # variance added to each channel, whose own is 1: PaDiM's
+NOISE = 0.01  # variance added to each channel, whose own is about 1: PaDiM's; fewer parts than channels are enough
 
 
 class Gaussian(nn.Module):
@@ -45,18 +43,16 @@ class Gaussian(nn.Module):
         same = [functional.avg_pool2d(level, level.shape[2] // coarsest) for level in teacher[:-1]]
         return torch.cat([*same, teacher[-1]], 1).index_select(1, self.get_buffer("chosen")).flatten(2).permute(2, 0, 1)
 
-    def learn(self, means: Tensor, products: Tensor, parts: int) -> None:
+    def learn(self, means: Tensor, products: Tensor) -> None:
         """Take over what good parts showed, in FP64.
 
         Args:
             means: (positions, K), of `gather`.
             products: (positions, K, K), mean outer products of it.
-            parts: how many were seen.
         """
         covariance = products - means[:, :, None] * means[:, None, :]
-        pooled = (parts * covariance + PRIOR_PARTS * covariance.mean(0)) / (parts + PRIOR_PARTS)
         # numpy: LAPACK's batched triangular solvers of some torch builds fail on several threads.
-        lower = np.linalg.cholesky(pooled.cpu().numpy() + NOISE * np.eye(means.shape[1]))
+        lower = np.linalg.cholesky(covariance.cpu().numpy() + NOISE * np.eye(means.shape[1]))
         root = torch.from_numpy(np.linalg.inv(lower).transpose(0, 2, 1).astype(np.float32))
         device = self.get_buffer("mean").device
         self.register_buffer("mean", means[:, None].float().to(device))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.dskd.gaussian import NOISE, PRIOR_PARTS, Gaussian
+from engines.dskd.gaussian import NOISE, Gaussian
 
 CHANNELS = (3, 5)
 
@@ -22,8 +22,7 @@ def features(parts: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def taught(levels: tuple[torch.Tensor, ...]) -> Gaussian:
     gaussian = Gaussian(CHANNELS)
     seen = gaussian.gather(levels).double()
-    count = seen.shape[1]
-    gaussian.learn(seen.mean(1), seen.transpose(1, 2) @ seen / count, count)
+    gaussian.learn(seen.mean(1), seen.transpose(1, 2) @ seen / seen.shape[1])
     return gaussian
 
 
@@ -33,14 +32,15 @@ def test_until_it_learns_it_measures_the_length_of_the_features() -> None:
     torch.testing.assert_close(Gaussian(CHANNELS)((fine, coarse)), length)
 
 
-def test_it_is_the_mahalanobis_distance_under_the_pooled_covariance() -> None:
+def test_it_is_the_mahalanobis_distance_of_each_position() -> None:
     levels = features(40)
     gaussian = taught(levels)
     seen = gaussian.gather(levels).double().numpy()
     covariances = np.stack([np.cov(position.T, bias=True) for position in seen])
-    pooled = (40 * covariances + PRIOR_PARTS * covariances.mean(0)) / (40 + PRIOR_PARTS) + NOISE * np.eye(8)
     away = seen - seen.mean(1, keepdims=True)
-    wanted = np.sqrt(np.einsum("pbi,pij,pbj->bp", away, np.linalg.inv(pooled), away)).reshape(40, 4, 4)
+    wanted = np.sqrt(np.einsum("pbi,pij,pbj->bp", away, np.linalg.inv(covariances + NOISE * np.eye(8)), away)).reshape(
+        40, 4, 4
+    )
     np.testing.assert_allclose(gaussian(levels).numpy(), wanted, rtol=1e-4)
 
 
