@@ -1,8 +1,9 @@
 """Gaussian by position: how far features lie from those that good parts show at the same place.
 
 One multivariate Gaussian per position over some of the teacher's channels, as PaDiM has it (Defard et al., arXiv
-2011.08785), on the grid of the coarsest level. The students ask whether a position can be foretold from what they learnt; this asks whether it
-was ever so here. It says nothing of parts that lie in any orientation: `select` parts decide whether it counts.
+2011.08785), on the grid of the coarsest level. The students ask whether a position can be foretold from what they
+learnt; this asks whether it was ever so here. It says nothing of parts that lie in any orientation: `select` parts
+decide whether it counts.
 """
 
 from __future__ import annotations

@@ -38,10 +38,9 @@ def test_it_is_the_mahalanobis_distance_of_each_position() -> None:
     seen = gaussian.gather(levels).double().numpy()
     covariances = np.stack([np.cov(position.T, bias=True) for position in seen])
     away = seen - seen.mean(1, keepdims=True)
-    wanted = np.sqrt(np.einsum("pbi,pij,pbj->bp", away, np.linalg.inv(covariances + NOISE * np.eye(8)), away)).reshape(
-        40, 4, 4
-    )
-    np.testing.assert_allclose(gaussian(levels).numpy(), wanted, rtol=1e-4)
+    inverse = np.linalg.inv(covariances + NOISE * np.eye(8))
+    squared = np.einsum("pbi,pij,pbj->bp", away, inverse, away).reshape(40, 4, 4)
+    np.testing.assert_allclose(gaussian(levels).numpy(), np.sqrt(squared), rtol=1e-4)
 
 
 def test_what_is_common_at_one_place_is_far_at_another() -> None:
