@@ -77,7 +77,9 @@ def test_a_layout_that_does_not_lie_in_the_map_is_refused(layout: tuple[float, .
         arrays_scoring({**scoring_arrays(example()), "layout": np.asarray(layout)})
 
 
-@pytest.mark.parametrize("weights", [(1.0,), (1.0, 2.0, 3.0), (1.0, 0.0), (1.0, float("nan")), (1.0, float("inf"))])
+@pytest.mark.parametrize(
+    "weights", [(1.0,), (1.0, 2.0, 3.0), (0.0, 0.0), (1.0, -1.0), (1.0, float("nan")), (1.0, float("inf"))]
+)
 def test_weights_that_no_sum_can_have_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(EngineError, match="weights"):
         arrays_scoring({**scoring_arrays(example()), "weights": np.asarray(weights)})
