@@ -63,12 +63,12 @@ class Scoring:
     """How raw maps become a score; part of the recipe.
 
     Attributes:
-        statistics: of the discrepancies; the segmentation head's are always by level.
+        statistics: of the maps learnt from good parts alone; the segmentation head's are always by level.
         means, stds: per level, float32 of shape () (`level`) or (h, w) (`position`); stds > 0.
         pixel_limit: fused value above which a position counts toward the area.
         ignore: (h, w) of the fused grid, True where the map does not count; None: everything counts.
         zones: by name, (h, w) of the fused grid, True inside; each gets a score of its own.
-        weights: per level, > 0: how much its standardised map counts in the sum; empty: all alike.
+        weights: per level, >= 0: how much its standardised map counts in the sum; empty: all alike.
         baseline: what is taken off the discrepancies; None: nothing.
         layout: makes Gaussian and top share those of one tile, and positions those of the region.
     """
@@ -131,6 +131,8 @@ def _sum(maps: Sequence[Map], scoring: Scoring, chosen: slice) -> Map:
     for raw, mean, std, weight in list(zip(maps, scoring.means, scoring.stds, weights))[chosen]:
         if mean.ndim and mean.shape != raw.shape:
             raise EngineError(f"map {raw.shape} but statistics {mean.shape}; recipe of another bundle?")
+        if weight == 0:
+            continue
         rows, columns = _smoother(raw.shape[0], height, down), _smoother(raw.shape[1], width, across)
         total += rows @ ((raw - mean) * (np.float32(weight) / std)) @ columns.T
     return total
@@ -182,18 +184,18 @@ def learn_scoring(
     statistics: Statistics,
     layout: Layout = Layout(),
     weights: tuple[float, ...] = (),
-    discrepancies: int | None = None,
+    good_maps: int | None = None,
 ) -> Scoring:
     """Statistics of good pictures' raw maps: `maps[picture][level]` of (h, w), at least one picture.
 
     Args:
         weights: see `Scoring`.
-        discrepancies: how many maps, from the first, are discrepancies; None: all. A map beyond them comes from the
-            segmentation head and is standardised by level: it is zero nearly everywhere, and where a few good parts
-            happened to be zero the deviation of a position says nothing.
+        good_maps: how many maps, from the first, were learnt from good parts alone; None: all. One beyond them comes
+            from the segmentation head and is standardised by level: it is zero nearly everywhere, and where a few good
+            parts happened to be zero the deviation of a position says nothing.
     """
     levels = [np.stack(level).astype(np.float32) for level in zip(*maps)]
-    known = len(levels) if discrepancies is None else discrepancies
+    known = len(levels) if good_maps is None else good_maps
     moments = [
         _position_moments(level, layout)
         if statistics == "position" and index < known

@@ -1,13 +1,14 @@
 """What the `select` parts decide about scoring, from good parts alone.
 
-Statistics by position help parts that always lie the same way and ruin those that lie in any orientation. Which of the
-two a product is shows on its own good parts: with defects painted on them, does standardising by position separate
-painted from clean better than standardising by level?
+Statistics by position, and the Gaussian by position, help parts that always lie the same way and ruin those that lie in
+any orientation. Which of the two a product is shows on its own good parts: with defects painted on them, which scoring
+separates painted from clean best?
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, get_args
 
 import numpy as np
 
@@ -15,54 +16,69 @@ from engines.metrics import auroc
 from engines.scoring import Layout, Map, Scoring, Statistics, learn_scoring, score
 
 Maps = Sequence[Map]  # one picture's raw maps, fine to coarse
+Weights = tuple[float, ...]
 
 FOLDS = 3
+
+
+class Choice(NamedTuple):
+    """What is to be decided."""
+
+    statistics: Statistics
+    weights: Weights
 
 
 def choose_scoring(
     clean: Sequence[Maps],
     painted: Sequence[Maps],
     layout: Layout = Layout(),
-    weights: tuple[float, ...] = (),
-    discrepancies: int | None = None,
+    weights: Weights = (),
+    good_maps: int | None = None,
+    optional: int | None = None,
 ) -> Scoring:
-    """Learn statistics of the kind that separates painted from clean `select` pictures better.
+    """Learn the scoring that separates painted from clean `select` pictures best.
 
     Args:
         clean: raw maps of at least one good picture.
         painted: raw maps of the same pictures with defects painted on, in the same order.
         weights: see `Scoring`.
-        discrepancies: how many maps, from the first, are discrepancies and choose; None: all. What a map of the
-            segmentation head says of painted defects says nothing: it was taught with them.
+        good_maps: how many maps, from the first, were learnt from good parts alone, and choose; None: all. What a map
+            of the segmentation head says of painted defects says nothing: it was taught with them.
+        optional: place of a map that may be left out.
     """
-    seen, shown = ([maps[:discrepancies] for maps in pictures] for pictures in (clean, painted))
-    statistics = choose_statistics(seen, shown, layout, weights[:discrepancies])
-    return learn_scoring(clean, statistics, layout, weights, discrepancies)
+    weights = weights or (1.0,) * len(clean[0])
+    offered = [weights] if optional is None else [_without(weights, optional), weights]
+    seen, shown = ([maps[:good_maps] for maps in pictures] for pictures in (clean, painted))
+    choice = choose(seen, shown, [given[:good_maps] for given in offered], layout)
+    chosen = next(given for given in offered if given[:good_maps] == choice.weights)
+    return learn_scoring(clean, choice.statistics, layout, chosen, good_maps)
 
 
-def choose_statistics(
-    clean: Sequence[Maps], painted: Sequence[Maps], layout: Layout = Layout(), weights: tuple[float, ...] = ()
-) -> Statistics:
-    """`position` only where it wins on pictures its statistics were not learnt from; `level` otherwise."""
+def choose(
+    clean: Sequence[Maps], painted: Sequence[Maps], offered: Sequence[Weights], layout: Layout = Layout()
+) -> Choice:
+    """The plainest, statistics by level and the first weights, unless another wins on pictures it was not learnt from.
+
+    Too few to learn a position's statistics and check them on others: the plainest.
+    """
+    choices = [Choice(statistics, weights) for statistics in get_args(Statistics) for weights in offered]
     if len(clean) < 2 * FOLDS:
-        return "level"  # too few to learn a position's statistics and check them on others
-    by_level, by_position = (separation(clean, painted, kind, layout, weights) for kind in ("level", "position"))
-    return "position" if by_position > by_level else "level"
+        return choices[0]
+    return max(choices, key=lambda choice: separation(clean, painted, choice, layout))  # the first of equals
 
 
-def separation(
-    clean: Sequence[Maps],
-    painted: Sequence[Maps],
-    statistics: Statistics,
-    layout: Layout = Layout(),
-    weights: tuple[float, ...] = (),
-) -> float:
+def separation(clean: Sequence[Maps], painted: Sequence[Maps], choice: Choice, layout: Layout = Layout()) -> float:
     """Mean over folds of the AUROC of painted against clean pictures held out from the statistics."""
     folds = np.arange(len(clean)) * FOLDS // len(clean)  # in one piece each: pictures of one part lie side by side
     areas = []
     for fold in range(FOLDS):
-        scoring = learn_scoring([maps for maps, f in zip(clean, folds) if f != fold], statistics, layout, weights)
+        learnt = [maps for maps, f in zip(clean, folds) if f != fold]
+        scoring = learn_scoring(learnt, choice.statistics, layout, choice.weights)
         good = [score(maps, scoring).value for maps, f in zip(clean, folds) if f == fold]
         bad = [score(maps, scoring).value for maps, f in zip(painted, folds) if f == fold]
         areas.append(auroc(good, bad))
     return float(np.mean(areas))
+
+
+def _without(weights: Weights, place: int) -> Weights:
+    return (*weights[:place], 0.0, *weights[place + 1 :])

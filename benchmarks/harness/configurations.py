@@ -22,6 +22,7 @@ CONFIGURATIONS: dict[str, TrainingConfig] = {
     "plain": TrainingConfig(method=METHODS["plain"]),
     RD4AD: TrainingConfig(method=METHODS["rd4ad"]),
     "stfpm-like": TrainingConfig(method=METHODS["stfpm"]),
+    "without Gaussian": _with(gaussian=False),
     "without head": _with(segmentation=False),
     "without cosine": _with(loss=LossWeights(cosine=0.0)),
     "without L2": _with(loss=LossWeights(l2=0.0)),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.dskd.device import fast_precision
+from engines.dskd.gaussian import Gaussian
 from engines.dskd.network import Dskd
 from engines.dskd.students import Levels
 
@@ -18,6 +19,7 @@ Pictures = NDArray[np.uint8]  # (N, H, W, 3) BGR
 # seen once. It also leaves no file to clean up, and is what pictures that change from step to step need anyway.
 CACHE_LIMIT_BYTES = 3 * 2**30
 CHUNK = 16  # pictures at a time
+MOST_ANEW = 1_000  # pictures whose features are computed once more: half a minute
 
 
 class TeacherFeatures:
@@ -73,6 +75,16 @@ def spread(count: int, most: int) -> NDArray[np.int64]:
     Every k-th would meet the order they come in: with k tiles to a part, the first tile of each and no other.
     """
     return np.sort(np.random.default_rng(0).permutation(count)[:most])
+
+
+def learn_gaussian(gaussian: Gaussian, features: TeacherFeatures) -> None:
+    """Let a Gaussian learn from these pictures; from a lot of them where features are computed anew."""
+    index = spread(len(features), len(features) if features.is_cached else MOST_ANEW)
+    sums = products = torch.zeros(())
+    for start in range(0, len(index), CHUNK):
+        seen = gaussian.gather(features.at(index[start : start + CHUNK])).double()
+        sums, products = sums + seen.sum(1), products + seen.transpose(1, 2) @ seen
+    gaussian.learn(sums / len(index), products / len(index))
 
 
 def raw_features(network: Dskd, pictures: Pictures) -> Levels:

@@ -20,6 +20,7 @@ Source = Literal["encoder", "teacher"]
 Scored = Literal["decoder", "encoder", "both"]
 Extent = Literal["map", "position"]
 
+GAUSSIAN_WEIGHT = 3.0  # about the deviation of one discrepancy: it counts as much as three do together
 HEAD_WEIGHT = 1.5  # about the deviation of three discrepancies' sum: the head counts as much as they do together
 STRIDES = (4, 8, 16, 32)  # of the levels that can be matched, fine to coarse
 
@@ -51,6 +52,7 @@ class Method:
         width: student channels at stride 4, doubled at each level; None: the teacher's default.
         metric: of the scored discrepancy; None: the one that carries on the teacher's features.
         painted: 0..1, share of a batch that is shown with a painted defect, while the target stays the good part.
+        gaussian: one more map, of distances from what good parts show at the same place; `select` parts may refuse it.
         segmentation: one more map, from a head that learns to find the painted defects.
         practice: >= 0, pictures per step painted for the head alone, as a share of the batch; none without a head.
 
@@ -68,6 +70,7 @@ class Method:
     width: int | None = None
     metric: Metric | None = None
     painted: float = 0.5
+    gaussian: bool = True
     segmentation: bool = True
     practice: float = 1.0
 
@@ -100,7 +103,12 @@ class Method:
     def weights(self) -> tuple[float, ...]:
         """How much each standardised map counts in the score."""
         discrepancies = (1.0,) * len(self.maps)
-        return (*discrepancies, HEAD_WEIGHT) if self.segmentation else discrepancies
+        return (*discrepancies, *[GAUSSIAN_WEIGHT] * self.gaussian, *[HEAD_WEIGHT] * self.segmentation)
+
+    @property
+    def good_maps(self) -> int:
+        """How many maps, from the first, were learnt from good parts alone: all but the segmentation head's."""
+        return len(self.maps) + self.gaussian
 
     @property
     def size_multiple(self) -> int:
@@ -150,9 +158,9 @@ def _check_word(name: str, word: str, allowed: tuple[str, ...]) -> None:
 
 METHODS = {
     "dskd": Method(),
-    "plain": Method(painted=0.0, segmentation=False),
-    "rd4ad": Method(embedding_input="teacher", painted=0.0, segmentation=False),
-    "stfpm": Method(scored="encoder", painted=0.0, segmentation=False),
+    "plain": Method(painted=0.0, gaussian=False, segmentation=False),
+    "rd4ad": Method(embedding_input="teacher", painted=0.0, gaussian=False, segmentation=False),
+    "stfpm": Method(scored="encoder", painted=0.0, gaussian=False, segmentation=False),
 }
 
 

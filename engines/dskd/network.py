@@ -4,7 +4,7 @@ Yao & Gao, "Dual-Student Knowledge Distillation Networks for Unsupervised Anomal
 
     x --> teacher (frozen) ---------------------> t1 t2 t3
     x --> encoder --> e1 e2 e3 --> embedding --> decoder --> d1 d2 d3
-    training: L(t, e) + L(t, d)            inference: D(t, d), and the segmentation head's S(t)
+    training: L(t, e) + L(t, d)            inference: D(t, d), the Gaussian's G(t), and the segmentation head's S(t)
 
 `Method` switches parts of it off or over; what a method does not need is not built.
 """
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from engines.dskd.anomaly_map import discrepancy
 from engines.dskd.backbones import TeacherSpec
+from engines.dskd.gaussian import Gaussian
 from engines.dskd.method import Method, Metric
 from engines.dskd.segmentation import Segmentation
 from engines.dskd.students import Decoder, Embedding, Encoder, Heads, Levels, widths_at
@@ -73,6 +74,7 @@ class Dskd(nn.Module):
         self.decoder: Decoder | None = None
         self.decoder_heads: Heads | None = None
         self._build_students(spec, channels)
+        self.gaussian = Gaussian(channels) if method.gaussian else None
         self.segmentation = Segmentation(channels) if method.segmentation else None
         self.register_buffer("pixel_mean", torch.tensor(spec.normalisation.mean)[:, None, None])
         self.register_buffer("pixel_std", torch.tensor(spec.normalisation.std)[:, None, None])
@@ -117,12 +119,14 @@ class Dskd(nn.Module):
         return Students(self._encoder_says(encoded), self._decoder_says(encoded, teacher))
 
     def compare(self, teacher: Levels, students: Students) -> Levels:
-        """Raw maps (B, h, w) FP32 >= 0: one per scored level, and one of the segmentation head where there is one.
+        """Raw maps (B, h, w) FP32 >= 0: one per scored level, then the Gaussian's and the segmentation head's, if any.
 
         The head's is -log(1 - p) at the finest matched level, p its probability of a defect: positions that are surely
         good are all alike 0, so that what varies among them is no noise in the sum.
         """
         maps = self.discrepancies(teacher, students)
+        if self.gaussian is not None:
+            maps = (*maps, self.gaussian(teacher))
         return maps if self.segmentation is None else (*maps, functional.softplus(self.segment(teacher)))
 
     def discrepancies(self, teacher: Levels, students: Students) -> Levels:

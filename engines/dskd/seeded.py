@@ -15,6 +15,7 @@ import torch
 from engines.bundle import FORMAT, Manifest, save_bundle
 from engines.dskd.backbones import teacher_spec
 from engines.dskd.export import export_graphs
+from engines.dskd.features import TeacherFeatures, learn_gaussian
 from engines.dskd.network import Dskd
 from engines.dskd.teach import map_shapes
 from engines.dskd.train import TrainingConfig
@@ -37,6 +38,8 @@ def seeded_bundle(parent: Path, frame_size: tuple[int, int], config: TrainingCon
     network = Dskd(spec.build(config.method.levels), spec, config.method)
     side = config.size
     pictures = np.random.default_rng(config.seed).integers(0, 256, (PICTURES, side, side, 3), np.uint8)
+    if network.gaussian is not None:
+        learn_gaussian(network.gaussian, TeacherFeatures(network, pictures))
     graphs = export_graphs(network, pictures[:2])
     runtime = open_runtime(REFERENCE, graphs.fp32)
     scoring = learn_scoring([runtime.infer(picture) for picture in pictures], "level")

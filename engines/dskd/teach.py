@@ -178,7 +178,8 @@ def score_select(model: bytes, select: Pictures, spec: InputSpec, seed: int, met
     others = np.roll(select, 1, 0)
     painted = [infer(runtime, paint_part(canvas, other, spec, rng), spec) for canvas, other in zip(select, others)]
     runtime.close()
-    return choose_scoring(clean, painted, layout(spec), method.weights, len(method.maps))
+    optional = len(method.maps) if method.gaussian else None
+    return choose_scoring(clean, painted, layout(spec), method.weights, method.good_maps, optional)
 
 
 def paint_part(canvas: Pictures, other: Pictures, spec: InputSpec, rng: np.random.Generator) -> Pictures:

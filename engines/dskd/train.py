@@ -22,7 +22,7 @@ from engines.dskd.budget import FEWEST_STEPS, LOOK_PICTURES, MOST_STEPS, Pace, c
 from engines.dskd.checkpoint import Say, TrainingState, load_checkpoint, run_fingerprint, save_checkpoint
 from engines.dskd.device import choose_device, fast_precision, keep_freed_memory, needs_loss_scale
 from engines.dskd.distributed import ALONE, Group, average_gradients, average_statistics
-from engines.dskd.features import CHUNK, Pictures, TeacherFeatures, spread
+from engines.dskd.features import CHUNK, Pictures, TeacherFeatures, learn_gaussian, spread
 from engines.dskd.fold import fold_batch_norms
 from engines.dskd.health import (
     JUDGED_STEPS,
@@ -171,6 +171,8 @@ def train(
     if steps >= JUDGED_STEPS:
         check_learnt(state.best_loss, trivial, config.learning_rate, steps)
         check_students(network, fit, targets)
+    if network.gaussian is not None:
+        learn_gaussian(network.gaussian, targets)
     seconds = spent_before_s + time.monotonic() - started
     return Trained(network.eval().cpu(), steps, state.best_step, state.best_loss, seconds)
 

@@ -223,7 +223,7 @@ def test_the_baseline_is_of_the_discrepancies_alone_and_of_what_counts() -> None
 def test_the_baseline_is_learnt_as_the_range_of_the_parts_medians() -> None:
     rng = np.random.default_rng(0)
     parts = [tuple(level + np.float32(lift) for level in maps_of(rng)) for lift in (-1.0, 0.0, 2.0)]
-    scoring = learn_scoring(parts, "level", discrepancies=2)
+    scoring = learn_scoring(parts, "level", good_maps=2)
     assert scoring.baseline is not None
     assert scoring.baseline.maps == 2
     without = [fuse(part[:2], learn_scoring([p[:2] for p in parts], "level")) for part in parts]

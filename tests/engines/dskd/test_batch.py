@@ -85,6 +85,6 @@ def test_defects_follow_from_the_seed(make_network: MakeNetwork) -> None:
 
 
 def test_a_method_that_paints_nothing_shows_good_parts(make_network: MakeNetwork) -> None:
-    shown = batch(make_network, Method(width=8, painted=0.0, segmentation=False))
+    shown = batch(make_network, Method(width=8, painted=0.0, gaussian=False, segmentation=False))
     np.testing.assert_array_equal(shown.pictures.numpy(), FIT[INDEX])
     assert not shown.masks.any()

@@ -17,7 +17,7 @@ from engines.dskd.network import Dskd
 from engines.errors import TrainingError
 
 MakeNetwork = Callable[[str, Method], Dskd]
-SLIM = Method(width=8, painted=0.0, segmentation=False)
+SLIM = Method(width=8, painted=0.0, gaussian=False, segmentation=False)
 STUDENTS = ("encoder", "encoder_heads", "embedding", "decoder", "decoder_heads")
 PARTS = (*STUDENTS, "segmentation")
 
@@ -40,7 +40,8 @@ def test_maps_have_a_quarter_an_eighth_and_a_sixteenth_of_the_side(
     discrepancies = [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
     assert [tuple(level.shape) for level in maps[:3]] == discrepancies
     assert all(bool((level >= -1e-5).all()) for level in maps)
-    assert [tuple(level.shape) for level in maps[3:]] == ([(2, 16, 16)] if METHODS[preset].segmentation else [])
+    more = [*[(2, 4, 4)] * METHODS[preset].gaussian, *[(2, 16, 16)] * METHODS[preset].segmentation]
+    assert [tuple(level.shape) for level in maps[3:]] == more
     assert all(level.dtype == torch.float32 for level in maps)
 
 
@@ -53,8 +54,8 @@ def test_maps_have_a_quarter_an_eighth_and_a_sixteenth_of_the_side(
         (replace(SLIM, levels=(8, 32), embedding_input="teacher"), [8, 2]),
         (replace(SLIM, scored_levels=(8,)), [8]),
         (replace(SLIM, scored="both", scored_levels=(4, 16)), [16, 4]),
-        (Method(width=8, levels=(8, 16)), [8, 4, 8]),
-        (Method(width=8, scored="encoder"), [16, 8, 4, 16]),
+        (Method(width=8, levels=(8, 16)), [8, 4, 4, 8]),
+        (Method(width=8, scored="encoder"), [16, 8, 4, 4, 16]),
     ],
 )
 def test_there_is_one_map_per_scored_level(method: Method, sides: list[int], make_network: MakeNetwork) -> None:

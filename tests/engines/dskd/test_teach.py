@@ -99,11 +99,11 @@ def test_tiles_of_whole_parts_teach_choose_and_run(tmp_path: Path) -> None:
     bundle = teach("cloth", paths[:6], paths[6:], tmp_path / "bundles", SMALL, on_step=steps.append, view=view)
     spec = bundle.manifest.input
     assert (spec.canvas, spec.inferences) == ((160, 96), 8)
-    assert bundle.manifest.levels == [(24, 40), (12, 20), (6, 10), (24, 40)]
+    assert bundle.manifest.levels == [(24, 40), (12, 20), (6, 10), (6, 10), (24, 40)]
     assert len(bundle.manifest.fit) == 6
     assert bundle.scoring.layout == layout(spec)
     if bundle.scoring.statistics == "position":
-        assert [mean.shape for mean in bundle.scoring.means] == [*bundle.manifest.levels[:3], ()]
+        assert [mean.shape for mean in bundle.scoring.means] == [*bundle.manifest.levels[:4], ()]
     detector = open_detector(bundle, "onnxruntime", 1)
     frame = read_image(paths[0])
     seen = detector.detect(frame)
