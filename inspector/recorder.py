@@ -80,7 +80,7 @@ class Recorder:
     def write_waiting(self) -> None:
         """Write what waits now, without waiting for more."""
         while batch := self._drain():
-            self._write(batch)
+            self._write([record.measured(MEASURED_S) for record in batch])
 
     def _drain(self) -> list[Record]:
         batch: list[Record] = []
