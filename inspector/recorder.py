@@ -15,6 +15,7 @@ from inspector.inspection import Record
 
 CAPACITY = 20_000  # records waiting for the disk; a minute at 300 parts/s, about 40 MB
 BATCH = 500  # records per transaction
+IDLE_S = 0.2  # how often a recorder that has nothing to do shows that it lives
 GATHER_S = 0.02  # waits so long for company: a synced commit costs 3 ms, one or twenty rows alike
 MEASURED_S = 1.0  # for a frame's facts, which take a few ms once the verdict is out
 RETRY_S = 1.0  # after a refused write: a full disk is seldom cleared faster
@@ -79,33 +80,25 @@ class Recorder:
 
     def write_waiting(self) -> None:
         """Write what waits now, without waiting for more."""
-        while batch := self._drain():
-            self._write([record.measured(MEASURED_S) for record in batch])
-
-    def _drain(self) -> list[Record]:
-        batch: list[Record] = []
-        while len(batch) < BATCH:
-            try:
-                batch.append(self._queue.get_nowait())
-            except queue.Empty:
-                break
-        return batch
+        while batch := self._gather(0.0, 0.0):
+            self._write(batch)
 
     def _run(self) -> None:
         while True:
             self._beat()
-            batch = self._gather()
+            batch = self._gather(IDLE_S, GATHER_S)
             if batch:
                 self._write(batch)
             elif self._stopping.is_set():
                 return
 
-    def _gather(self) -> list[Record]:
+    def _gather(self, first_s: float, more_s: float) -> list[Record]:
+        """What comes within `more_s` of the first, which is waited for `first_s`; measured."""
         try:
-            batch = [self._queue.get(timeout=0.2)]
+            batch = [self._queue.get(timeout=first_s)]
         except queue.Empty:
             return []
-        deadline = time.monotonic() + GATHER_S
+        deadline = time.monotonic() + more_s
         while len(batch) < BATCH:
             try:
                 batch.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))

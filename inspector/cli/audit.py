@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, fail, show, show_rows, utc_text
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, fail, show, show_rows
+from inspector.clock import utc_text
 
 app = typer.Typer(no_args_is_help=True, help="Who decided what, and that nobody changed the log since.")
 

@@ -19,8 +19,8 @@ from inspector.cli.common import (
     print_json,
     show,
     show_rows,
-    utc_text,
 )
+from inspector.clock import utc_text
 from inspector.config import Config, load_config
 from inspector.errors import SiteError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import getpass
 import os
 import sys
@@ -58,11 +57,6 @@ def operator_name(given: str) -> str:
         return given or getpass.getuser()
     except (OSError, KeyError):  # no entry for this user id, as in some containers
         return f"uid {os.getuid()}"
-
-
-def utc_text(moment_us: int) -> str:
-    """A moment, microseconds since 1970, as people read it: UTC, to the second."""
-    return f"{datetime.datetime.fromtimestamp(moment_us / 1e6, datetime.timezone.utc):%Y-%m-%d %H:%M:%S}"
 
 
 def show(facts: dict[str, Any], as_json: bool, closing: str = "") -> None:

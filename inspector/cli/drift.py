@@ -10,7 +10,8 @@ import typer
 from calibration.drift import RUN_LENGTH
 from calibration.versions import read_named
 from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, show
-from inspector.cli.history import SinceFilter, open_history, utc_us
+from inspector.cli.history import SinceFilter, open_history
+from inspector.clock import utc_us
 from inspector.products import product
 
 app = typer.Typer()

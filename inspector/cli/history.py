@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import sys
 from enum import Enum
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show, show_rows, utc_text, writable
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show, show_rows, writable
+from inspector.clock import utc_text, utc_us
 from inspector.errors import ConfigError
 from inspector.inspection import Outcome
 
@@ -199,23 +199,6 @@ def _box(text: str | None) -> tuple[float, float, float, float] | None:
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise ConfigError(f"--position {text!r}: give shares from 0 to 1, left below right and top below bottom")
     return left, top, right, bottom
-
-
-def utc_us(text: str | None) -> int | None:
-    """Microseconds since 1970 of what a user wrote.
-
-    Raises:
-        ConfigError: it is no time.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T06:00 (UTC)") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=datetime.timezone.utc)
-    return round(moment.timestamp() * 1e6)
 
 
 def _readable(row: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from inspector.cli.common import (
     operator_name,
     show,
     show_rows,
-    utc_text,
 )
+from inspector.clock import utc_text
 
 app = typer.Typer(no_args_is_help=True, help="Who may use the page: operators, engineers, admins.")
 

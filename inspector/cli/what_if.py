@@ -10,9 +10,10 @@ import typer
 from calibration.recipe import Recipe
 from calibration.thresholds import Thresholds
 from calibration.versions import comparable, read_named
-from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show_rows, utc_text
-from inspector.cli.history import PartRef, SinceFilter, UntilFilter, open_history, utc_us
+from inspector.cli.common import PRODUCTION_DIR, DataDir, Json, print_json, show_rows
+from inspector.cli.history import PartRef, SinceFilter, UntilFilter, open_history
 from inspector.cli.rules import AreaMm2, AreaPx, ScaleConfig, ZoneLimits, rule_limits
+from inspector.clock import utc_text, utc_us
 from inspector.errors import ConfigError
 from inspector.products import product
 from inspector.what_if import Change

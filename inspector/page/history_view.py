@@ -8,8 +8,7 @@ from typing import Any
 
 from nicegui import events, ui
 
-from inspector.cli.common import utc_text
-from inspector.cli.history import utc_us
+from inspector.clock import utc_text, utc_us
 from inspector.errors import InspectorError, SiteError
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, Row, find_part, list_parts

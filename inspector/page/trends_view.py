@@ -8,8 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
-from inspector.cli.common import utc_text
-from inspector.cli.history import utc_us
+from inspector.clock import utc_text, utc_us
 from inspector.errors import InspectorError
 from inspector.history.charts import p_chart
 from inspector.history.database import data_file, open_for_reading

@@ -12,8 +12,7 @@ from nicegui import ui
 from calibration.errors import CalibrationError
 from calibration.recipe import Recipe
 from calibration.versions import comparable, read_named
-from inspector.cli.common import utc_text
-from inspector.cli.history import utc_us
+from inspector.clock import utc_text, utc_us
 from inspector.errors import InspectorError
 from inspector.history.database import data_file, open_for_reading
 from inspector.history.queries import Filter, each_part
@@ -23,7 +22,7 @@ from inspector.page.visit import Visit
 from inspector.products import product
 from inspector.what_if import WhatIf, what_if
 
-MOST = 200_000  # parts that are looked at; 20 s of one core, beside a line that needs it
+MOST = 200_000  # parts that are looked at, beside a line that needs the core
 LISTED = 200
 COLUMNS = {"number": "sequence", "time": "time", "score": "score", "was": "was", "becomes": "becomes", "why": "why"}
 

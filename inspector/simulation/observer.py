@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from inspector.history.database import open_for_reading
 from inspector.history.tables import parts, verdicts
 from inspector.messages import Entry
-from inspector.simulation.world import MS
+from inspector.protocol import MS
 from inspector.tracking import Fate
 
 SETTLING_NS = 1_000 * MS  # window, grace and commit: what a kill of the line may cost a part's own row

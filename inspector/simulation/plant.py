@@ -31,12 +31,12 @@ from inspector.job import make_job
 from inspector.journal import Journal
 from inspector.line import Line
 from inspector.messages import Ack, Entry, decode_from_ejector
-from inspector.protocol import LineEnd, LinkState
+from inspector.protocol import MS, LineEnd, LinkState
 from inspector.recorder import Recorder
 from inspector.reject import RejectLink
 from inspector.sequence import SequenceFile
 from inspector.simulation.observer import Observer
-from inspector.simulation.world import MS, SimulatedClock, World
+from inspector.simulation.world import SimulatedClock, World
 from inspector.tracking import Layout, Tracker
 from inspector.waiting import Waiting
 

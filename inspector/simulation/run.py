@@ -14,15 +14,16 @@ import structlog
 
 from inspector.history.database import open_for_reading
 from inspector.history.tables import verdicts
-from inspector.protocol import LinkState
+from inspector.protocol import MS, LinkState
 from inspector.simulation.breaks import BREAKS
 from inspector.simulation.observer import Observer
 from inspector.simulation.plant import LAYOUT, WINDOW_MS, Parts, Plant
-from inspector.simulation.world import MS, NOMINAL, World
+from inspector.simulation.world import NOMINAL, World
 
 PITCH_UM = (45_000, 80_000)  # between parts: 12 to 22 parts/s
 DEFECTS = 0.05
 PEACE_NS = 60_000 * MS  # at the end, without faults, for both ends to settle what they have
+LATE_NS = 20_000 * MS  # of it after they have: what comes late has come
 # One fault of a kind per so many parts, at random; at least 3 of each.
 PER = {
     "lost_trigger": 1_000,
@@ -167,6 +168,8 @@ class Simulation:
         world.drive(NOMINAL)
         end = world.now + PEACE_NS
         world.run(lambda: world.now >= end or self._is_settled())
+        quiet = world.now + LATE_NS
+        world.run(lambda: world.now >= end or (world.now > quiet and self._is_settled()))
         if plant.line is not None:
             plant.line.recorder.write_waiting()
             plant.line.kill()
@@ -181,13 +184,7 @@ class Simulation:
             and self._plant.ejector is not None
             and line.end.state is LinkState.READY
             and not line.end.pending
-            and self._world.now > self._observer_end()
         )
-
-    def _observer_end(self) -> int:
-        """Once, some time after the last part: what comes late has come."""
-        self._end = getattr(self, "_end", self._world.now + 20_000 * MS)
-        return self._end
 
     def _report(self) -> dict[str, Any]:
         verdict = self._observer.verdict(self.folder)

@@ -7,7 +7,8 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MS = 1_000_000  # ns
+from inspector.protocol import MS
+
 NOMINAL = 1_000  # um per ms: 1 m/s
 
 Event = Callable[[], None]
